@@ -1,0 +1,2 @@
+/* SPDX-License-Identifier: MIT */
+typedef int dal__not_written_yet;

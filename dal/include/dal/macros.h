@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef DAL_MACROS_H
+#define DAL_MACROS_H
+
+/* Compiler help shared by the public headers; nothing here is meant for callers. */
+
+#ifdef __cplusplus
+#define DAL_BEGIN_DECLS extern "C" {
+#define DAL_END_DECLS   }
+#else
+#define DAL_BEGIN_DECLS
+#define DAL_END_DECLS
+#endif
+
+#if defined(__GNUC__)
+#define DAL_NODISCARD    __attribute__((warn_unused_result))
+#define DAL_PRINTF(f, a) __attribute__((format(printf, f, a)))
+#else
+#define DAL_NODISCARD
+#define DAL_PRINTF(f, a)
+#endif
+
+#define DAL_STRINGIZE_(x) #x
+#define DAL_STRINGIZE(x)  DAL_STRINGIZE_(x)
+/* Where a lease or a transaction began: a static string such as "order.c:42". */
+#define DAL_HERE          __FILE__ ":" DAL_STRINGIZE(__LINE__)
+
+#endif

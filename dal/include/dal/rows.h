@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef DAL_ROWS_H
+#define DAL_ROWS_H
+
+/*
+ * Rows: the cursor over a query's result.
+ *
+ *      dal_rows *rows;
+ *      bool found;
+ *      s = dal_tx_query(tx, &find_user, DAL_PARAMS(dal_int64(id)), &rows, err);
+ *      while (s == DAL_OK && (s = dal_rows_next(rows, &found, err)) == DAL_OK && found)
+ *              s = dal_rows_int64(rows, 0, &age, err);
+ *      dal_rows_close(rows);
+ *
+ * A cursor belongs to one connection: until it is closed, other statements on that connection (in that
+ * transaction) are refused with DAL_ERR_BUSY, on every engine. One thread at a time may use it.
+ *
+ * Getters convert only where nothing is lost. A NULL, a value out of range or a value of another type is an
+ * error, never a default. Integers: any integer, a boolean (0 or 1), or a decimal without fraction that fits.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <dal/error.h>
+#include <dal/macros.h>
+#include <dal/value.h>
+
+DAL_BEGIN_DECLS
+
+typedef struct dal_rows dal_rows;
+
+/**
+ * Moves to the next row.
+ *
+ * @param found_out  false after the last row
+ * @return DAL_OK, or what the server or connection reported: an error after some rows is an error, not the end
+ * Threads: the cursor's user. Blocks: until the deadline of the query.
+ */
+DAL_NODISCARD dal_status dal_rows_next(dal_rows *rows, bool *found_out, dal_error *err);
+
+/**
+ * Moves to the first row of a query that names one by its key.
+ *
+ * @return DAL_OK, DAL_ERR_NOT_FOUND if there is no row, or as dal_rows_next()
+ * Threads: the cursor's user. Blocks: until the deadline of the query.
+ */
+DAL_NODISCARD dal_status dal_rows_first(dal_rows *rows, dal_error *err);
+
+/** Closes the cursor; what it lent is gone. Accepts NULL. Threads: the cursor's user. Blocks: a bounded drain. */
+void dal_rows_close(dal_rows *rows);
+
+/** Returns the number of columns. */
+uint32_t dal_rows_n_columns(const dal_rows *rows);
+/** Returns a column's name; NULL if out of range. Borrowed until dal_rows_close(). */
+const char *dal_rows_column(const dal_rows *rows, uint32_t i_column);
+/** Finds a column by name; -1 if there is none. */
+int32_t dal_rows_find_column(const dal_rows *rows, const char *name);
+/** Returns a cell as it came; NULL if there is no row or no such column. Borrowed until the next row. */
+const dal_value *dal_rows_cell(const dal_rows *rows, uint32_t i_column);
+/** Says whether a cell is SQL NULL (also when there is no such cell). */
+bool dal_rows_is_null(const dal_rows *rows, uint32_t i_column);
+/** Returns the shard the current row came from; DAL_NO_SHARD outside a cluster. */
+uint16_t dal_rows_shard(const dal_rows *rows);
+
+/*
+ * Typed getters. `i_column` counts from 0. Each returns DAL_OK, or DAL_ERR_RANGE (class NULL_VALUE, WRONG_TYPE or
+ * OVERFLOW) or DAL_ERR_ARG (no such column), leaving *out untouched. Text and bytes are borrowed until the next row.
+ */
+DAL_NODISCARD dal_status dal_rows_bool(const dal_rows *rows, uint32_t i_column, bool *out, dal_error *err);
+DAL_NODISCARD dal_status dal_rows_int32(const dal_rows *rows, uint32_t i_column, int32_t *out, dal_error *err);
+DAL_NODISCARD dal_status dal_rows_int64(const dal_rows *rows, uint32_t i_column, int64_t *out, dal_error *err);
+DAL_NODISCARD dal_status dal_rows_uint64(const dal_rows *rows, uint32_t i_column, uint64_t *out, dal_error *err);
+/* An integer is delivered only if a double holds it exactly; a decimal is refused: ask for it as text. */
+DAL_NODISCARD dal_status dal_rows_double(const dal_rows *rows, uint32_t i_column, double *out, dal_error *err);
+/* A decimal or integer, as decimal text. */
+DAL_NODISCARD dal_status dal_rows_decimal(const dal_rows *rows, uint32_t i_column, char *out, size_t out_size,
+                                          dal_error *err);
+DAL_NODISCARD dal_status dal_rows_text(const dal_rows *rows, uint32_t i_column, const char **text_out,
+                                       size_t *size_out, dal_error *err);
+DAL_NODISCARD dal_status dal_rows_bytes(const dal_rows *rows, uint32_t i_column, const void **bytes_out,
+                                        size_t *size_out, dal_error *err);
+DAL_NODISCARD dal_status dal_rows_timestamp(const dal_rows *rows, uint32_t i_column, int64_t *unix_us_out,
+                                            dal_error *err);
+DAL_NODISCARD dal_status dal_rows_date(const dal_rows *rows, uint32_t i_column, int64_t *unix_days_out,
+                                       dal_error *err);
+DAL_NODISCARD dal_status dal_rows_uuid(const dal_rows *rows, uint32_t i_column, uint8_t out[16], dal_error *err);
+
+/** Copies text into the caller's buffer with a NUL; DAL_ERR_RANGE (OVERFLOW) if it does not fit. */
+DAL_NODISCARD dal_status dal_rows_copy_text(const dal_rows *rows, uint32_t i_column, char *out, size_t out_size,
+                                            dal_error *err);
+
+DAL_END_DECLS
+
+#endif

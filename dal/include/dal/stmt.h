@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef DAL_STMT_H
+#define DAL_STMT_H
+
+/*
+ * Statements: SQL declared once, as a named constant.
+ *
+ *      static const dal_stmt take_stock = DAL_STMT("take_stock",
+ *              "UPDATE stock SET qty = qty - ? WHERE sku = ? AND qty >= ?");
+ *
+ *      static const dal_stmt upsert = DAL_STMT("upsert",
+ *              "INSERT INTO t (k, v) VALUES (?, ?) ON CONFLICT (k) DO UPDATE SET v = excluded.v",
+ *              .mysql = "INSERT INTO t (k, v) VALUES (?, ?) ON DUPLICATE KEY UPDATE v = VALUES(v)");
+ *
+ * `?` is a parameter; `??` is a literal question mark (PostgreSQL's JSON operator). The name is what metrics,
+ * server logs and slow logs show; the address is the key of the prepared-statement cache, so a statement must
+ * have static storage. Only literals fit the macro: SQL glued together at run time goes through the calls whose
+ * names end in `_dynamic`.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <dal/macros.h>
+
+DAL_BEGIN_DECLS
+
+/*
+ * X(name, parent): SQL dialects. A statement or schema script without a text for the engine's dialect falls back
+ * to the parent's text, in the end to the common one.
+ */
+#define DAL_DIALECT_LIST(X)                                                                        \
+        X(common, common)                                                                          \
+        X(sqlite, common)                                                                          \
+        X(postgres, common)                                                                        \
+        X(mysql, common)                                                                           \
+        X(mariadb, mysql)
+
+typedef enum dal_dialect {
+#define DAL_DIALECT_ENUM(name, parent) DAL_DIALECT_##name,
+        DAL_DIALECT_LIST(DAL_DIALECT_ENUM)
+#undef DAL_DIALECT_ENUM
+} dal_dialect;
+
+/* Rows are delivered as they arrive, in constant memory, instead of being received whole first. */
+#define DAL_STMT_STREAM 0x01u
+
+/** One named statement. Fill it by DAL_STMT. */
+typedef struct dal_stmt {
+        const char *name;     /* [a-z0-9_.]+, at most 60 bytes */
+        const char *common;   /* the text for every engine without its own below */
+        const char *sqlite;
+        const char *postgres;
+        const char *mysql;
+        const char *mariadb;
+        uint32_t flags;       /* DAL_STMT_* */
+} dal_stmt;
+
+/* DAL_STMT("name", "sql" [, .mysql = "..."] [, .flags = DAL_STMT_STREAM]): both first arguments must be literals. */
+#define DAL_STMT(stmt_name, ...)                                                                   \
+        {                                                                                          \
+                .name = "" stmt_name "", .common = "" __VA_ARGS__                                  \
+        }
+
+/** Returns the statement's text for a dialect, by fallback; NULL if it has none. Threads: any. Blocks: no. */
+const char *dal_stmt_text(const dal_stmt *stmt, dal_dialect dialect);
+/** Returns "mariadb" and so on. Static. Threads: any. Blocks: no. */
+const char *dal_stmt_dialect_name(dal_dialect dialect);
+/** Returns the dialect to fall back to; the common one is its own parent. Threads: any. Blocks: no. */
+dal_dialect dal_stmt_dialect_parent(dal_dialect dialect);
+
+DAL_END_DECLS
+
+#endif

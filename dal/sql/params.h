@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef DAL_SQL_PARAMS_H
+#define DAL_SQL_PARAMS_H
+
+#include <dal/driver.h>
+
+/* What the rewriter found out about a statement. */
+typedef struct dal__params_text {
+        char *text; /* owned: dal_mem_free(); placeholders in the driver's form, led by the name as a comment */
+        size_t size;
+        uint32_t n_params;
+        bool is_read; /* begins with SELECT, VALUES, TABLE or SHOW and has no INTO and no data-changing word */
+        bool has_transaction_word; /* begins with BEGIN, START, COMMIT, END, ROLLBACK, SAVEPOINT, RELEASE, PREPARE
+                                      TRANSACTION, XA or ABORT: refused, the wrapper owns these */
+} dal__params_text;
+
+/*
+ * Rewrites `?` for a driver. `name` becomes one leading comment (NULL: none). Errors, ARG: empty SQL, unterminated
+ * quote, more than one statement, too many placeholders; the message names the statement and the position.
+ */
+dal_status dal__params_rewrite(const dal_driver *driver, const char *name, const char *sql, size_t size,
+                               dal__params_text *out, dal_error *err);
+
+/*
+ * Checks the values of a call against a statement and an engine: count, UTF-8 and no NUL in text, well-formed
+ * decimals, ranges of date and timestamp, NaN and uint64 where the engine can't store them.
+ */
+dal_status dal__params_check(const dal_driver *driver, const char *name, uint32_t n_expected, dal_params params,
+                             dal_error *err);
+
+#endif

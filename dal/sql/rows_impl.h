@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef DAL_SQL_ROWS_IMPL_H
+#define DAL_SQL_ROWS_IMPL_H
+
+#include <dal/rows.h>
+
+/* The cursor is one view for several sources: a connection's result, or several shards' results in a row. */
+struct dal_rows {
+        const dal_value *cells; /* of the current row; NULL before the first and after the last */
+        uint32_t n_columns;
+        uint16_t shard;
+        dal_status (*next)(dal_rows *rows, const dal_value **cells_out, dal_error *err);
+        void (*close)(dal_rows *rows);
+        const char *(*column)(const dal_rows *rows, uint32_t i_column);
+        void *source;
+};
+
+#endif
