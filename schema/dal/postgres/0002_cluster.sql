@@ -1,0 +1,27 @@
+-- The catalog: which shards there are and which one owns each slot. Filled only in the catalog database.
+
+CREATE TABLE dal_cluster (
+        id           SMALLINT    PRIMARY KEY CHECK (id = 1),  -- exactly one row
+        cluster_id   VARCHAR(32) NOT NULL,                    -- 32 hex digits
+        scheme_int64 VARCHAR(32) NOT NULL,                    -- how integer keys are hashed: 'fmix64/1'
+        scheme_bytes VARCHAR(32) NOT NULL,                    -- how all other keys are: 'sha256be8/1'
+        slot_bits    SMALLINT    NOT NULL,
+        map_version  BIGINT      NOT NULL                     -- raised by every change of the slot map
+);
+
+CREATE TABLE dal_shard (
+        shard_id SMALLINT      PRIMARY KEY,
+        url      VARCHAR(1024) NOT NULL,
+        state    VARCHAR(16)   NOT NULL DEFAULT 'active',
+        weight   INTEGER       NOT NULL DEFAULT 1
+);
+
+CREATE TABLE dal_slot_map (
+        slot        SMALLINT PRIMARY KEY CHECK (slot BETWEEN 0 AND 16383),
+        shard_id    SMALLINT NOT NULL REFERENCES dal_shard (shard_id),
+        epoch       BIGINT   NOT NULL,                        -- raised by each move of the slot
+        map_version BIGINT   NOT NULL                         -- of the change that wrote this row
+);
+
+-- Routers ask for what is newer than their own map.
+CREATE INDEX dal_slot_map_version ON dal_slot_map (map_version);

@@ -1,0 +1,6 @@
+-- Which shard of which cluster this database is; checked at connect, so that a wrong URL is a hard error.
+CREATE TABLE dal_identity (
+        id         INTEGER PRIMARY KEY CHECK (id = 1),        -- at most one row
+        cluster_id TEXT    NOT NULL,
+        shard_id   INTEGER NOT NULL
+);
