@@ -1,2 +1,318 @@
 /* SPDX-License-Identifier: MIT */
-typedef int dal__not_written_yet;
+#include "conn/conn_state.h"
+
+#include <stdalign.h>
+#include <string.h>
+
+#include <dal/mem.h>
+
+#include "sql/params.h"
+
+#define DEFAULT_CACHE_SIZE 256u
+
+/* ---- opening and closing ---------------------------------------------------------------------------------- */
+
+static dal_status open_session(dal_conn *conn, const dal_dsn *dsn, const dal_conn_options *options,
+                               bool tx_mode, dal_deadline deadline, dal_error *err)
+{
+        char user[256], password[1024];
+        dal_open_args args;
+        dal_status s;
+
+        memset(&args, 0, sizeof args);
+        args.dsn = dsn;
+        args.service = conn->service;
+        args.user = dal_dsn_user(dsn);
+        args.password = dal_dsn_password(dsn);
+        args.statement_timeout_ms = conn->statement_timeout_ms = options->statement_timeout_ms;
+        args.lock_timeout_ms = conn->lock_timeout_ms = options->lock_timeout_ms;
+        args.tx_mode = conn->tx_mode = tx_mode && (conn->driver->caps & DAL_CAP_TX_MODE);
+        if (options->credentials) {
+                s = options->credentials(options->credentials_arg, dsn, user, sizeof user, password,
+                                         sizeof password, err);
+                if (s)
+                        return s;
+                args.user = user;
+                args.password = password;
+        }
+        s = conn->driver->open(conn->state, &args, deadline, err);
+        if (options->credentials)
+                dal_mem_wipe(password, sizeof password);
+        if (s == DAL_OK)
+                conn->driver->info(conn->state, &conn->info);
+        return s;
+}
+
+dal_status dal__conn_open_mode(const dal_driver *driver, const dal_dsn *dsn, const dal_conn_options *options,
+                               bool tx_mode, dal_deadline deadline, dal_conn **out, dal_error *err)
+{
+        static const dal_conn_options defaults = DAL_CONN_OPTIONS_INIT;
+        size_t header =
+                (sizeof(dal_conn) + alignof(max_align_t) - 1) / alignof(max_align_t) * alignof(max_align_t);
+        const char *service;
+        dal_conn *conn;
+        dal_status s;
+
+        *out = NULL;
+        if (!options)
+                options = &defaults;
+        service = options->service && options->service[0] ? options->service : "dal";
+        if (strlen(service) > DAL__MAX_SERVICE_BYTES)
+                return dal_error_set(err, DAL_CLASS_ARGUMENT,
+                                     "the service name \"%.20s...\" is longer than %u bytes", service,
+                                     DAL__MAX_SERVICE_BYTES);
+        if (dal_clock_passed(deadline)) {
+                dal_error_set(err, DAL_CLASS_DEADLINE, "the deadline passed before connecting to %s",
+                              dal_dsn_redacted(dsn));
+                if (err)
+                        err->not_sent = true;
+                return DAL_ERR_TIMEOUT;
+        }
+        conn = dal_mem_alloc(header + driver->conn_size);
+        if (!conn)
+                return dal_error_set(err, DAL_CLASS_NO_MEMORY, "out of memory for a connection");
+        conn->driver = driver;
+        conn->state = (char *)conn + header;
+        memcpy(conn->service, service, strlen(service) + 1);
+        s = dal__stmt_cache_init(
+                &conn->cache, driver,
+                options->statement_cache_size ? options->statement_cache_size : DEFAULT_CACHE_SIZE, err);
+        if (s == DAL_OK)
+                s = open_session(conn, dsn, options, tx_mode, deadline, err);
+        if (s) {
+                if (err && s != DAL_ERR_NOMEM)
+                        err->not_sent = true; /* no statement can have been sent without a session */
+                dal_conn_close(conn);
+                return s;
+        }
+        conn->cache.dialect = conn->info.dialect;
+        *out = conn;
+        return DAL_OK;
+}
+
+dal_status dal_conn_open(const dal_driver *driver, const dal_dsn *dsn, const dal_conn_options *options,
+                         dal_deadline deadline, dal_conn **out, dal_error *err)
+{
+        dal_status s = dal_driver_check(driver, err);
+
+        *out = NULL;
+        return s ? s : dal__conn_open_mode(driver, dsn, options, false, deadline, out, err);
+}
+
+void dal_conn_close(dal_conn *conn)
+{
+        if (!conn)
+                return;
+        dal__conn_drop_pending(conn, 0);
+        dal_mem_free(conn->pending);
+        dal_mem_free((void *)(uintptr_t)conn->dynamic_stmt.text);
+        /* The session ends with everything in it: the driver frees its own part of each statement. */
+        if (conn->cache.buckets)
+                dal__stmt_cache_fini(&conn->cache, conn->state);
+        conn->driver->close(conn->state);
+        dal_mem_free(conn);
+}
+
+/* ---- small facts ------------------------------------------------------------------------------------------- */
+
+bool dal__conn_is_broken(const dal_conn *conn)
+{
+        return conn->broken;
+}
+
+bool dal__conn_tx_mode(const dal_conn *conn)
+{
+        return conn->tx_mode;
+}
+
+dal_tx_state dal_conn_tx_state(const dal_conn *conn)
+{
+        return conn->broken ? DAL_TX_STATE_UNKNOWN : conn->driver->tx_state(conn->state);
+}
+
+const dal_driver *dal_conn_driver(const dal_conn *conn)
+{
+        return conn->driver;
+}
+
+const dal_driver_info *dal_conn_info(const dal_conn *conn)
+{
+        return &conn->info;
+}
+
+int64_t dal_conn_insert_id(const dal_conn *conn)
+{
+        return conn->insert_id;
+}
+
+dal_conn_stats dal_conn_get_stats(const dal_conn *conn)
+{
+        dal_conn_stats stats = conn->stats;
+
+        stats.n_prepared = conn->cache.next_number;
+        stats.n_evicted = conn->cache.n_evicted;
+        return stats;
+}
+
+/* ---- statements ---------------------------------------------------------------------------------------------- */
+
+static dal_status run_stmt(dal_conn *conn, const dal_stmt *stmt, dal_params params, dal_deadline deadline,
+                           dal_result *result, dal_error *err)
+{
+        dal__flush_outcome outcome;
+        dal__cached_stmt *entry;
+        dal_request request;
+        dal_status s = dal__conn_check_usable(conn, deadline, err);
+
+        if (s == DAL_OK)
+                s = dal__conn_check_not_failed(conn, err);
+        if (s == DAL_OK)
+                s = dal__conn_prepare_request(conn, stmt, params, &request, &entry, err);
+        if (s)
+                return s;
+        return dal__conn_send_all(conn, &request, deadline, result, &outcome, err);
+}
+
+/* Keeps the rewritten text in the connection: a driver may look at it until the rows are closed. */
+static dal_status run_dynamic(dal_conn *conn, const char *sql, dal_params params, dal_deadline deadline,
+                              dal_result *result, dal_error *err)
+{
+        dal__flush_outcome outcome;
+        dal__params_text text;
+        dal_request request;
+        dal_status s = dal__conn_check_usable(conn, deadline, err);
+
+        if (s == DAL_OK)
+                s = dal__conn_check_not_failed(conn, err);
+        if (s == DAL_OK)
+                s = dal__params_rewrite(conn->driver, NULL, sql, strlen(sql), &text, err);
+        if (s)
+                return s;
+        dal_mem_free((void *)(uintptr_t)conn->dynamic_stmt.text);
+        conn->dynamic_stmt.text = text.text;
+        if (text.has_transaction_word)
+                return dal__conn_refuse(conn, DAL_CLASS_ARGUMENT,
+                                        "this SQL begins or ends a transaction: use dal_cluster_run() or "
+                                        "dal_tx_run() instead",
+                                        err);
+        s = dal__params_check(conn->driver, "dynamic statement", text.n_params, params, err);
+        if (s)
+                return s;
+        conn->session_dirty |= dal__stmt_cache_touches_session(sql, strlen(sql), conn->driver->sql_syntax);
+        memset(&request, 0, sizeof request);
+        request.kind = DAL_REQUEST_TEXT;
+        request.text = text.text;
+        request.text_size = text.size;
+        request.params = params;
+        return dal__conn_send_all(conn, &request, deadline, result, &outcome, err);
+}
+
+/* For a statement run for its count: any rows it gives are counted and dropped. */
+static dal_status take_count(dal_conn *conn, const dal_result *result, dal_deadline deadline,
+                             int64_t *n_rows_out, dal_error *err)
+{
+        int64_t n_rows = result->n_rows;
+
+        conn->insert_id = result->insert_id;
+        if (result->has_rows) {
+                dal_rows *rows = dal__conn_open_rows(conn, result, deadline);
+                const dal_value *cells;
+                int64_t n_fetched = 0;
+                dal_status s;
+
+                while ((s = rows->next(rows, &cells, err)) == DAL_OK && cells)
+                        n_fetched++;
+                if (s)
+                        return s;
+                if (n_rows == 0)
+                        n_rows = n_fetched;
+        }
+        if (n_rows_out)
+                *n_rows_out = n_rows;
+        return DAL_OK;
+}
+
+dal_status dal_conn_exec(dal_conn *conn, const dal_stmt *stmt, dal_params params, dal_deadline deadline,
+                         int64_t *n_rows_out, dal_error *err)
+{
+        dal_result result;
+        dal_status s = run_stmt(conn, stmt, params, deadline, &result, err);
+
+        return s ? s : take_count(conn, &result, deadline, n_rows_out, err);
+}
+
+dal_status dal_conn_query(dal_conn *conn, const dal_stmt *stmt, dal_params params, dal_deadline deadline,
+                          dal_rows **out, dal_error *err)
+{
+        dal_result result;
+        dal_status s = run_stmt(conn, stmt, params, deadline, &result, err);
+
+        *out = s ? NULL : dal__conn_open_rows(conn, &result, deadline);
+        return s;
+}
+
+dal_status dal_conn_exec_dynamic(dal_conn *conn, const char *sql, dal_params params, dal_deadline deadline,
+                                 int64_t *n_rows_out, dal_error *err)
+{
+        dal_result result;
+        dal_status s = run_dynamic(conn, sql, params, deadline, &result, err);
+
+        return s ? s : take_count(conn, &result, deadline, n_rows_out, err);
+}
+
+dal_status dal_conn_query_dynamic(dal_conn *conn, const char *sql, dal_params params, dal_deadline deadline,
+                                  dal_rows **out, dal_error *err)
+{
+        dal_result result;
+        dal_status s = run_dynamic(conn, sql, params, deadline, &result, err);
+
+        *out = s ? NULL : dal__conn_open_rows(conn, &result, deadline);
+        return s;
+}
+
+dal_status dal_conn_script(dal_conn *conn, const char *sql, dal_deadline deadline, dal_error *err)
+{
+        dal_request request;
+        dal_result result;
+        dal_status s;
+
+        memset(&request, 0, sizeof request);
+        request.kind = DAL_REQUEST_SCRIPT;
+        request.text = sql;
+        request.text_size = strlen(sql);
+        conn->session_dirty = true; /* a script may do anything to the session */
+        s = dal__conn_send_one(conn, &request, deadline, &result, err);
+        return s ? s : take_count(conn, &result, deadline, NULL, err);
+}
+
+dal_status dal_conn_ping(dal_conn *conn, dal_deadline deadline, dal_error *err)
+{
+        dal_error local = DAL_ERROR_INIT;
+        dal_status s = dal__conn_check_usable(conn, deadline, err);
+
+        if (s || !conn->driver->ping)
+                return s;
+        conn->stats.n_round_trips++;
+        if (conn->driver->ping(conn->state, deadline, &local)) {
+                conn->broken = true;
+                if (err)
+                        *err = local;
+                return local.status;
+        }
+        return DAL_OK;
+}
+
+dal_status dal_conn_cancel(dal_conn *conn, dal_deadline deadline, dal_error *err)
+{
+        if (!conn->driver->cancel)
+                return dal_error_set(err, DAL_CLASS_UNSUPPORTED, "the %s driver can't cancel",
+                                     conn->driver->name);
+        return conn->driver->cancel(conn->state, deadline, err);
+}
+
+bool dal__conn_is_read(dal_conn *conn, const dal_stmt *stmt)
+{
+        dal__cached_stmt *entry;
+
+        return dal__stmt_cache_get(&conn->cache, conn->state, stmt, &entry, NULL) == DAL_OK && entry->is_read;
+}

@@ -105,8 +105,8 @@ DAL_NODISCARD dal_status dal_conn_begin(dal_conn *conn, dal_isolation isolation,
                                         dal_deadline deadline, dal_error *err);
 /** Commits; DAL_ERR_IN_DOUBT when COMMIT was sent and no answer came. Threads: the owner. Blocks. */
 DAL_NODISCARD dal_status dal_conn_commit(dal_conn *conn, dal_deadline deadline, dal_error *err);
-/** Rolls back. Threads: the owner. Blocks: until the deadline. */
-DAL_NODISCARD dal_status dal_conn_rollback(dal_conn *conn, dal_deadline deadline, dal_error *err);
+/** Rolls back; after a failure the connection is lost, which rolls back too. Threads: the owner. Blocks. */
+dal_status dal_conn_rollback(dal_conn *conn, dal_deadline deadline, dal_error *err);
 
 /** Returns what the server last said about the transaction. No I/O. */
 dal_tx_state dal_conn_tx_state(const dal_conn *conn);

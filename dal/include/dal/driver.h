@@ -193,6 +193,13 @@ typedef dal_status dal_driver_result_fn(void *conn, dal_deadline deadline, dal_r
  */
 typedef dal_status dal_driver_fetch_fn(void *conn, dal_deadline deadline, const dal_value **cells_out,
                                        dal_error *err);
+/**
+ * Ends the current result early: rows not fetched are dropped, by reading them or by canceling the statement.
+ *
+ * Afterwards tx_state is known again and the connection can be used, or conn_gone is set. Called also when the rows
+ * were fetched to the end: then it has nothing to do. Required. May block until the deadline.
+ */
+typedef dal_status dal_driver_discard_fn(void *conn, dal_deadline deadline, dal_error *err);
 /** Returns the name of a column of the current result; borrowed until the next result. Required. */
 typedef const char *dal_driver_column_fn(void *conn, uint32_t i_column);
 /** Gives the descriptor to poll and whether for writing; -1 if there is none. Optional. */
@@ -224,6 +231,7 @@ typedef struct dal_driver {
         dal_driver_flush_fn *flush;
         dal_driver_result_fn *result;
         dal_driver_fetch_fn *fetch;
+        dal_driver_discard_fn *discard;
         dal_driver_column_fn *column;
         dal_driver_readiness_fn *readiness;
         dal_driver_tx_state_fn *tx_state;

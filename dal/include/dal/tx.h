@@ -14,8 +14,9 @@
  * touches nothing but the database, and effects outside belong into dal_tx_on_commit(). All attempts share one
  * deadline.
  *
- * After a failed statement the transaction is spoilt on every engine alike: what follows gets DAL_ERR_STATE, and
- * returning DAL_OK all the same rolls back and reports DAL_CLASS_COMMIT_ROLLED_BACK. To try something that may
+ * When the server refused a statement the transaction is spoilt, on every engine alike: what follows gets
+ * DAL_ERR_STATE, and returning DAL_OK all the same rolls back and reports DAL_CLASS_COMMIT_ROLLED_BACK. A call that
+ * the library itself refused (a cursor is open, a parameter is malformed) spoils nothing. To try something that may
  * violate a constraint, put it into a nested dal_tx_run(): that is a savepoint. Contention (DAL_ERR_CONFLICT)
  * always ends the whole transaction, savepoints included.
  */

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef DAL_CONN_CONN_IMPL_H
+#define DAL_CONN_CONN_IMPL_H
+
+#include <dal/conn.h>
+
+/* What the pool and the transaction rooms need of a connection beyond its public face. */
+
+/* The mode the session is in; always false for engines without DAL_CAP_TX_MODE. */
+bool dal__conn_tx_mode(const dal_conn *conn);
+/* Goes to a mode while idle: one round trip if it differs, none otherwise. */
+dal_status dal__conn_set_tx_mode(dal_conn *conn, bool tx_mode, dal_deadline deadline, dal_error *err);
+
+/*
+ * Makes a connection fit for its next user: cursor closed, rolled back, session settings undone. *reusable_out is
+ * decided by the server's word, never by our counter; a connection that is not reusable must be closed.
+ */
+void dal__conn_clean(dal_conn *conn, dal_deadline deadline, bool *reusable_out);
+/* Says whether the connection is lost or doubtful; no I/O. */
+bool dal__conn_is_broken(const dal_conn *conn);
+
+/* Opens a session that starts in the wanted mode. */
+dal_status dal__conn_open_mode(const dal_driver *driver, const dal_dsn *dsn, const dal_conn_options *options,
+                               bool tx_mode, dal_deadline deadline, dal_conn **out, dal_error *err);
+
+/* Queues a statement to travel with whatever is sent next; parameters are copied. */
+dal_status dal__conn_queue(dal_conn *conn, const dal_stmt *stmt, dal_params params, dal_error *err);
+/* Sends what is queued, if anything, and waits for its results. */
+dal_status dal__conn_flush(dal_conn *conn, dal_deadline deadline, dal_error *err);
+/* Says whether queued statements wait to be sent (a waiting BEGIN or SAVEPOINT does not count). */
+bool dal__conn_has_queued(const dal_conn *conn);
+
+/* Savepoints; setting and releasing one travels with the next statement, going back to one is done at once. */
+dal_status dal__conn_savepoint(dal_conn *conn, uint32_t number, dal_error *err);
+dal_status dal__conn_release_savepoint(dal_conn *conn, uint32_t number, dal_error *err);
+dal_status dal__conn_rollback_to(dal_conn *conn, uint32_t number, dal_deadline deadline, dal_error *err);
+
+/*
+ * Fan-out: sends a query without waiting, later takes its rows. Between the two nothing else may be asked of the
+ * connection.
+ */
+dal_status dal__conn_send_query(dal_conn *conn, const dal_stmt *stmt, dal_params params,
+                                dal_deadline deadline, dal_error *err);
+dal_status dal__conn_take_rows(dal_conn *conn, dal_rows **out, dal_error *err);
+
+/* Calls `hook` once, right after the rows now open were closed: gives a lease back. */
+void dal__conn_on_rows_close(dal_conn *conn, void (*hook)(dal_conn *conn, void *arg), void *arg);
+/* Says whether a statement only reads, by its first word. */
+bool dal__conn_is_read(dal_conn *conn, const dal_stmt *stmt);
+
+#endif

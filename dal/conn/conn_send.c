@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: MIT */
+#include "conn/conn_state.h"
+
+#include <string.h>
+
+#include <dal/mem.h>
+
+#include "sql/params.h"
+
+/* ---- sending and receiving --------------------------------------------------------------------------------- */
+
+/* Leads the message with what was being done; keeps everything else of the error. */
+static void name_statement(dal_error *err, const char *name)
+{
+        char message[sizeof err->message];
+        size_t n = strlen(name), size = strlen(err->message);
+
+        if (n + 2 >= sizeof message)
+                return;
+        memcpy(message, name, n);
+        memcpy(message + n, ": ", 2);
+        if (size > sizeof message - n - 3)
+                size = sizeof message - n - 3;
+        memcpy(message + n + 2, err->message, size);
+        message[n + 2 + size] = '\0';
+        memcpy(err->message, message, n + 3 + size);
+}
+
+static const char *request_name(const dal_request *request)
+{
+        switch (request->kind) {
+        case DAL_REQUEST_STMT:
+                return request->stmt->name;
+        case DAL_REQUEST_TEXT:
+                return "dynamic statement";
+        case DAL_REQUEST_SCRIPT:
+                return "script";
+        case DAL_REQUEST_BEGIN:
+                return "BEGIN";
+        case DAL_REQUEST_COMMIT:
+                return "COMMIT";
+        case DAL_REQUEST_ROLLBACK:
+                return "ROLLBACK";
+        case DAL_REQUEST_SAVEPOINT:
+                return "SAVEPOINT";
+        case DAL_REQUEST_RELEASE:
+                return "RELEASE SAVEPOINT";
+        case DAL_REQUEST_ROLLBACK_TO:
+                return "ROLLBACK TO SAVEPOINT";
+        case DAL_REQUEST_LIMITS:
+                return "time limits";
+        case DAL_REQUEST_MODE:
+                return "autocommit mode";
+        }
+        return "request";
+}
+
+/* A request by which a round trip is made; the others cost nothing of their own. */
+static bool is_counted(const dal_conn *conn, const dal_request *request)
+{
+        if (conn->driver->caps & (DAL_CAP_PIPELINE | DAL_CAP_EMBEDDED))
+                return false;
+        return request->kind != DAL_REQUEST_BEGIN || request->isolation != DAL_ISOLATION_DEFAULT ||
+               request->read_only || !conn->tx_mode;
+}
+
+/* Takes the failure of a request into the connection's own state. */
+static dal_status fail(dal_conn *conn, const dal_request *request, dal_error *local, dal_error *err)
+{
+        if (local->conn_gone)
+                conn->broken = true;
+        if (conn->in_tx)
+                conn->tx_failed = true;
+        name_statement(local, request_name(request));
+        if (err)
+                *err = *local;
+        return local->status;
+}
+
+static dal_status refuse(dal_conn *conn, dal_error_class error_class, const char *what, dal_error *err)
+{
+        dal_error_set(err, error_class, "%s", what);
+        if (err) {
+                err->not_sent = true;
+                err->conn_gone = conn->broken;
+        }
+        return dal_error_class_status(error_class);
+}
+
+dal_status dal__conn_check_usable(dal_conn *conn, dal_deadline deadline, dal_error *err)
+{
+        if (conn->broken) {
+                dal_status s = dal__conn_refuse(conn, DAL_CLASS_CONNECTION_LOST,
+                                                "this connection was lost earlier", err);
+
+                if (err)
+                        err->not_sent = false; /* what was sent before may have had effects */
+                return s;
+        }
+        if (conn->rows_open)
+                return refuse(conn, DAL_CLASS_BUSY, "close the open rows of the last query first", err);
+        if (dal_clock_passed(deadline))
+                return refuse(conn, DAL_CLASS_DEADLINE, "the deadline passed before anything was sent", err);
+        return DAL_OK;
+}
+
+dal_status dal__conn_send_all(dal_conn *conn, const dal_request *last, dal_deadline deadline,
+                              dal_result *result, dal__flush_outcome *outcome, dal_error *err)
+{
+        size_t n_before = conn->n_pending, n_total = n_before + (last ? 1 : 0), n_queued = 0;
+        const dal_driver *driver = conn->driver;
+        const dal_request *failed_request = NULL;
+        dal_error first = DAL_ERROR_INIT, local = DAL_ERROR_INIT;
+
+        outcome->reached_last = outcome->was_sent = false;
+        for (size_t i = 0; i < n_total && !failed_request; i++) {
+                const dal_request *request = i < n_before ? &conn->pending[i].request : last;
+
+                if (driver->queue(conn->state, request, &first)) {
+                        failed_request = request;
+                        first.not_sent = n_queued == 0;
+                } else {
+                        n_queued++;
+                        if (is_counted(conn, request))
+                                conn->stats.n_round_trips++;
+                }
+        }
+        conn->stats.n_requests += n_queued;
+        outcome->was_sent = n_queued > 0;
+        if (n_queued && driver->flush(conn->state, deadline, &local)) {
+                /* Without a working flush there are no results to wait for. */
+                if (!failed_request) {
+                        failed_request = last ? last : &conn->pending[n_before - 1].request;
+                        first = local;
+                }
+                first.conn_gone = true;
+                outcome->was_sent = !first.not_sent;
+                n_queued = 0;
+        }
+        if (n_queued && (driver->caps & DAL_CAP_PIPELINE))
+                conn->stats.n_round_trips++;
+        for (size_t i = 0; i < n_queued; i++) {
+                const dal_request *request = i < n_before ? &conn->pending[i].request : last;
+
+                memset(result, 0, sizeof *result);
+                if (i == n_before)
+                        outcome->reached_last = !failed_request;
+                if (driver->result(conn->state, deadline, result, &local) == DAL_OK)
+                        continue;
+                if (!failed_request) {
+                        failed_request = request;
+                        first = local;
+                }
+                if (local.conn_gone) {
+                        first.conn_gone = true;
+                        break;
+                }
+        }
+        if (failed_request) {
+                dal_status s = fail(conn, failed_request, &first, err);
+
+                dal__conn_drop_pending(conn, 0);
+                return s;
+        }
+        dal__conn_drop_pending(conn, 0);
+        return DAL_OK;
+}
+
+dal_status dal__conn_send_one(dal_conn *conn, const dal_request *request, dal_deadline deadline,
+                              dal_result *result, dal_error *err)
+{
+        dal__flush_outcome outcome;
+        dal_status s = dal__conn_check_usable(conn, deadline, err);
+
+        return s ? s : dal__conn_send_all(conn, request, deadline, result, &outcome, err);
+}
+
+/* ---- what waits to be sent ------------------------------------------------------------------------------------ */
+
+void dal__conn_drop_pending(dal_conn *conn, size_t from)
+{
+        for (size_t i = from; i < conn->n_pending; i++) {
+                if (conn->pending[i].stmt)
+                        conn->pending[i].stmt->n_pins--;
+                dal_mem_free(conn->pending[i].values);
+        }
+        if (from < conn->n_pending)
+                conn->n_pending = from;
+}
+
+dal_status dal__conn_prepare_request(dal_conn *conn, const dal_stmt *stmt, dal_params params,
+                                     dal_request *request, dal__cached_stmt **entry_out, dal_error *err)
+{
+        dal__cached_stmt *entry;
+        dal_status s = dal__stmt_cache_get(&conn->cache, conn->state, stmt, &entry, err);
+
+        if (s == DAL_OK)
+                s = dal__params_check(conn->driver, stmt->name, entry->driver_stmt.n_params, params, err);
+        if (s) {
+                if (err)
+                        err->not_sent = true;
+                return s;
+        }
+        memset(request, 0, sizeof *request);
+        request->kind = DAL_REQUEST_STMT;
+        request->stmt = &entry->driver_stmt;
+        request->flags = stmt->flags;
+        request->params = params;
+        conn->session_dirty |= entry->touches_session;
+        *entry_out = entry;
+        return DAL_OK;
+}
+
+dal_status dal__conn_check_not_failed(dal_conn *conn, dal_error *err)
+{
+        return conn->tx_failed
+                       ? dal__conn_refuse(
+                                 conn, DAL_CLASS_TX_STATE,
+                                 "an earlier statement failed, so this transaction can only be rolled back",
+                                 err)
+                       : DAL_OK;
+}
+
+/* ---- rows --------------------------------------------------------------------------------------------------- */
+
+static dal_status next_row(dal_rows *rows, const dal_value **cells_out, dal_error *err)
+{
+        dal_conn *conn = rows->source;
+        dal_error local = DAL_ERROR_INIT;
+
+        *cells_out = NULL;
+        if (!conn->rows_open)
+                return DAL_OK;
+        if (conn->driver->fetch(conn->state, conn->rows_deadline, cells_out, &local)) {
+                *cells_out = NULL;
+                conn->rows_open = false;
+                if (local.conn_gone)
+                        conn->broken = true;
+                if (conn->in_tx)
+                        conn->tx_failed = true;
+                if (!conn->broken && conn->driver->discard(conn->state, conn->rows_deadline, NULL))
+                        conn->broken = true;
+                if (err)
+                        *err = local;
+                return local.status;
+        }
+        if (!*cells_out)
+                conn->rows_open = false;
+        return DAL_OK;
+}
+
+void dal__conn_finish_rows(dal_conn *conn)
+{
+        dal_error local = DAL_ERROR_INIT;
+
+        if (conn->rows_open && !conn->broken &&
+            conn->driver->discard(conn->state, conn->rows_deadline, &local)) {
+                if (local.conn_gone)
+                        conn->broken = true;
+                if (conn->in_tx)
+                        conn->tx_failed = true;
+        }
+        conn->rows_open = false;
+        conn->rows.cells = NULL;
+}
+
+static void close_rows(dal_rows *rows)
+{
+        dal_conn *conn = rows->source;
+        void (*hook)(dal_conn *, void *) = conn->on_rows_close;
+
+        dal__conn_finish_rows(conn);
+        conn->on_rows_close = NULL;
+        if (hook)
+                hook(conn, conn->on_rows_close_arg);
+}
+
+static const char *column_name(const dal_rows *rows, uint32_t i_column)
+{
+        const dal_conn *conn = rows->source;
+
+        return conn->driver->column(conn->state, i_column);
+}
+
+dal_rows *dal__conn_open_rows(dal_conn *conn, const dal_result *result, dal_deadline deadline)
+{
+        conn->rows.cells = NULL;
+        conn->rows.n_columns = result->has_rows ? result->n_columns : 0;
+        conn->rows.shard = DAL_NO_SHARD;
+        conn->rows.next = next_row;
+        conn->rows.close = close_rows;
+        conn->rows.column = column_name;
+        conn->rows.source = conn;
+        conn->rows_open = result->has_rows;
+        conn->rows_deadline = deadline;
+        return &conn->rows;
+}
+
+void dal__conn_on_rows_close(dal_conn *conn, void (*hook)(dal_conn *, void *), void *arg)
+{
+        conn->on_rows_close = hook;
+        conn->on_rows_close_arg = arg;
+}
+
+/* ---- fan-out ---------------------------------------------------------------------------------------------------- */
+
+dal_status dal__conn_send_query(dal_conn *conn, const dal_stmt *stmt, dal_params params,
+                                dal_deadline deadline, dal_error *err)
+{
+        dal__cached_stmt *entry;
+        dal_error local = DAL_ERROR_INIT;
+        dal_request *request;
+        dal_status s = dal__conn_check_usable(conn, deadline, err);
+
+        if (s)
+                return s;
+        if (conn->n_pending)
+                return refuse(conn, DAL_CLASS_STATE, "statements are queued on this connection", err);
+        s = dal__conn_queue(conn, stmt, params, err);
+        if (s)
+                return s;
+        request = &conn->pending[0].request;
+        entry = conn->pending[0].stmt;
+        (void)entry;
+        if (conn->driver->queue(conn->state, request, &local) ||
+            conn->driver->flush(conn->state, deadline, &local)) {
+                s = fail(conn, request, &local, err);
+                dal__conn_drop_pending(conn, 0);
+                return s;
+        }
+        conn->rows_deadline = deadline;
+        conn->stats.n_round_trips += (conn->driver->caps & DAL_CAP_EMBEDDED) ? 0 : 1;
+        return DAL_OK;
+}
+
+dal_status dal__conn_take_rows(dal_conn *conn, dal_rows **out, dal_error *err)
+{
+        dal_error local = DAL_ERROR_INIT;
+        dal_result result;
+        dal_status s = DAL_OK;
+
+        *out = NULL;
+        memset(&result, 0, sizeof result);
+        if (conn->driver->result(conn->state, conn->rows_deadline, &result, &local))
+                s = fail(conn, &conn->pending[0].request, &local, err);
+        dal__conn_drop_pending(conn, 0);
+        if (s == DAL_OK)
+                *out = dal__conn_open_rows(conn, &result, conn->rows_deadline);
+        return s;
+}

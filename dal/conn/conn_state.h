@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef DAL_CONN_CONN_STATE_H
+#define DAL_CONN_CONN_STATE_H
+
+#include "conn/conn_impl.h"
+#include "conn/stmt_cache.h"
+#include "sql/rows_impl.h"
+
+/* The body of a connection, for the conn*.c files only. */
+
+#define DAL__MAX_SERVICE_BYTES 63u /* Source: PostgreSQL 15 manual, application_name: NAMEDATALEN - 1 */
+
+/* A request that waits to be sent, with its own copy of the parameters. */
+struct dal__pending {
+        dal_request request;
+        dal__cached_stmt *stmt; /* pinned; NULL for transaction verbs */
+        dal_value *values;      /* one block: the values, then the bytes they point to */
+};
+
+struct dal_conn {
+        const dal_driver *driver;
+        void *state;
+        dal_driver_info info;
+        dal__stmt_cache cache;
+        dal_conn_stats stats;
+        char service[DAL__MAX_SERVICE_BYTES + 1];
+
+        struct dal__pending *pending;
+        size_t n_pending, n_pending_room;
+
+        dal_rows rows;
+        dal_deadline rows_deadline;
+        void (*on_rows_close)(dal_conn *conn, void *arg);
+        void *on_rows_close_arg;
+        dal_driver_stmt dynamic_stmt; /* text of the dynamic statement under way */
+
+        int64_t insert_id;
+        uint32_t statement_timeout_ms, lock_timeout_ms;
+        bool tx_mode;
+        bool in_tx;         /* between begin and commit or rollback */
+        bool tx_failed;     /* a statement failed: only rollback is left */
+        bool rows_open;     /* rows are still to be fetched */
+        bool session_dirty; /* a statement changed session settings */
+        bool broken;
+};
+
+/* Where a flush failed, for the caller that must know what the server may have seen. */
+typedef struct dal__flush_outcome {
+        bool reached_last; /* all before the last request succeeded and its own turn had come */
+        bool was_sent;     /* a byte may have left this process */
+} dal__flush_outcome;
+
+/*
+ * Sends all that is pending and then `last` (NULL: nothing more), takes one result for each, and leaves the result
+ * of `last` current. The first failure wins; what follows it in the flush was not executed.
+ */
+dal_status dal__conn_send_all(dal_conn *conn, const dal_request *last, dal_deadline deadline,
+                              dal_result *result, dal__flush_outcome *outcome, dal_error *err);
+/* The same for one request on a connection that must be usable. */
+dal_status dal__conn_send_one(dal_conn *conn, const dal_request *request, dal_deadline deadline,
+                              dal_result *result, dal_error *err);
+/* Refuses when the connection is lost, a cursor is open or the deadline has passed. */
+dal_status dal__conn_check_usable(dal_conn *conn, dal_deadline deadline, dal_error *err);
+/* Refuses when an earlier statement has spoilt the transaction. */
+dal_status dal__conn_check_not_failed(dal_conn *conn, dal_error *err);
+/* Fills an error of the library's own, with nothing sent. */
+dal_status dal__conn_refuse(dal_conn *conn, dal_error_class error_class, const char *what, dal_error *err);
+/* Makes the request of a statement, its parameters checked. */
+dal_status dal__conn_prepare_request(dal_conn *conn, const dal_stmt *stmt, dal_params params,
+                                     dal_request *request, dal__cached_stmt **entry_out, dal_error *err);
+/* Adds a waiting request at `at` (n_pending: at the end); without parameters. */
+dal_status dal__conn_add_pending(dal_conn *conn, size_t at, const dal_request *request, dal_error *err);
+/* Forgets what waits from `from` on. */
+void dal__conn_drop_pending(dal_conn *conn, size_t from);
+/* Makes the current result the connection's cursor. */
+dal_rows *dal__conn_open_rows(dal_conn *conn, const dal_result *result, dal_deadline deadline);
+/* Ends the cursor, if one is open. */
+void dal__conn_finish_rows(dal_conn *conn);
+
+#endif

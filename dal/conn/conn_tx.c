@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: MIT */
+#include "conn/conn_state.h"
+
+#include <string.h>
+
+#include <dal/mem.h>
+
+/* ---- queueing ------------------------------------------------------------------------------------------------ */
+
+static bool has_span(const dal_value *value)
+{
+        return value->type == DAL_TYPE_TEXT || value->type == DAL_TYPE_BYTES ||
+               value->type == DAL_TYPE_DECIMAL || value->type == DAL_TYPE_OTHER;
+}
+
+/* Copies parameters into one block: the values, then the bytes they point to. */
+static dal_status copy_params(dal_params params, dal_value **out, dal_error *err)
+{
+        size_t size = params.n_values * sizeof(dal_value);
+        dal_value *values;
+        char *bytes;
+
+        *out = NULL;
+        if (params.n_values == 0)
+                return DAL_OK;
+        for (size_t i = 0; i < params.n_values; i++)
+                if (has_span(&params.values[i]))
+                        size += params.values[i].as.span.size;
+        values = dal_mem_alloc(size);
+        if (!values)
+                return dal_error_set(err, DAL_CLASS_NO_MEMORY, "out of memory for %zu bytes of parameters",
+                                     size);
+        memcpy(values, params.values, params.n_values * sizeof(dal_value));
+        bytes = (char *)(values + params.n_values);
+        for (size_t i = 0; i < params.n_values; i++) {
+                if (!has_span(&values[i]))
+                        continue;
+                memcpy(bytes, values[i].as.span.ptr, values[i].as.span.size);
+                values[i].as.span.ptr = bytes;
+                bytes += values[i].as.span.size;
+        }
+        *out = values;
+        return DAL_OK;
+}
+
+dal_status dal__conn_add_pending(dal_conn *conn, size_t at, const dal_request *request, dal_error *err)
+{
+        if (conn->n_pending == conn->n_pending_room) {
+                size_t n = conn->n_pending_room ? 2 * conn->n_pending_room : 8;
+                struct dal__pending *grown = dal_mem_resize(conn->pending, n, sizeof *grown);
+
+                if (!grown)
+                        return dal_error_set(err, DAL_CLASS_NO_MEMORY,
+                                             "out of memory for a queue of %zu requests", n);
+                conn->pending = grown;
+                conn->n_pending_room = n;
+        }
+        memmove(&conn->pending[at + 1], &conn->pending[at], (conn->n_pending - at) * sizeof *conn->pending);
+        conn->n_pending++;
+        conn->pending[at].request = *request;
+        conn->pending[at].stmt = NULL;
+        conn->pending[at].values = NULL;
+        return DAL_OK;
+}
+
+dal_status dal__conn_queue(dal_conn *conn, const dal_stmt *stmt, dal_params params, dal_error *err)
+{
+        dal__cached_stmt *entry;
+        dal_request request;
+        dal_value *values;
+        dal_status s = dal__conn_check_not_failed(conn, err);
+
+        if (s == DAL_OK)
+                s = dal__conn_prepare_request(conn, stmt, params, &request, &entry, err);
+        if (s == DAL_OK)
+                s = copy_params(params, &values, err);
+        if (s)
+                return s;
+        request.params.values = values;
+        s = dal__conn_add_pending(conn, conn->n_pending, &request, err);
+        if (s) {
+                dal_mem_free(values);
+                return s;
+        }
+        conn->pending[conn->n_pending - 1].stmt = entry;
+        conn->pending[conn->n_pending - 1].values = values;
+        entry->n_pins++;
+        return DAL_OK;
+}
+
+bool dal__conn_has_queued(const dal_conn *conn)
+{
+        for (size_t i = 0; i < conn->n_pending; i++)
+                if (conn->pending[i].stmt)
+                        return true;
+        return false;
+}
+
+dal_status dal__conn_flush(dal_conn *conn, dal_deadline deadline, dal_error *err)
+{
+        dal__flush_outcome outcome;
+        dal_result result;
+        dal_status s;
+
+        if (conn->n_pending == 0)
+                return DAL_OK;
+        s = dal__conn_check_usable(conn, deadline, err);
+        return s ? s : dal__conn_send_all(conn, NULL, deadline, &result, &outcome, err);
+}
+
+/* ---- transactions ----------------------------------------------------------------------------------------------- */
+
+static uint32_t left_ms(dal_deadline deadline)
+{
+        int left = dal_clock_left_ms(deadline);
+
+        return left < 0 ? 0 : left == 0 ? 1 : (uint32_t)left;
+}
+
+/*
+ * The session's own limits serve unless the deadline is clearly nearer: re-sending them for a difference of some
+ * milliseconds would cost every transaction a request.
+ */
+static void set_limits(const dal_conn *conn, dal_deadline deadline, dal_request *request)
+{
+        uint32_t left = left_ms(deadline);
+
+        if (left && (conn->statement_timeout_ms == 0 ||
+                     left < conn->statement_timeout_ms - conn->statement_timeout_ms / 8))
+                request->statement_timeout_ms = left;
+        if (left && (conn->lock_timeout_ms == 0 || left < conn->lock_timeout_ms - conn->lock_timeout_ms / 8))
+                request->lock_timeout_ms = left;
+}
+
+dal_status dal_conn_begin(dal_conn *conn, dal_isolation isolation, bool read_only, dal_deadline deadline,
+                          dal_error *err)
+{
+        dal_request request;
+        dal_status s = dal__conn_check_usable(conn, deadline, err);
+
+        if (s)
+                return s;
+        if (conn->in_tx)
+                return dal__conn_refuse(conn, DAL_CLASS_TX_STATE,
+                                        "a transaction is already open on this connection", err);
+        if (conn->n_pending)
+                return dal__conn_refuse(conn, DAL_CLASS_STATE, "statements are queued on this connection",
+                                        err);
+        memset(&request, 0, sizeof request);
+        request.kind = DAL_REQUEST_BEGIN;
+        request.isolation = isolation;
+        request.read_only = read_only;
+        if (!(conn->driver->caps & DAL_CAP_EMBEDDED))
+                set_limits(conn, deadline, &request);
+        s = dal__conn_add_pending(conn, 0, &request, err);
+        if (s)
+                return s;
+        conn->in_tx = true;
+        conn->tx_failed = false;
+        return DAL_OK;
+}
+
+static void end_tx(dal_conn *conn)
+{
+        dal__conn_drop_pending(conn, 0);
+        conn->in_tx = false;
+        conn->tx_failed = false;
+}
+
+/* BEGIN is still waiting: the server knows of no transaction. */
+static bool is_unsent(const dal_conn *conn)
+{
+        return conn->n_pending && conn->pending[0].request.kind == DAL_REQUEST_BEGIN;
+}
+
+dal_status dal_conn_rollback(dal_conn *conn, dal_deadline deadline, dal_error *err)
+{
+        dal__flush_outcome outcome;
+        dal_request request;
+        dal_result result;
+        bool unsent = is_unsent(conn);
+        dal_status s;
+
+        dal__conn_finish_rows(conn);
+        end_tx(conn);
+        if (conn->broken || unsent || conn->driver->tx_state(conn->state) == DAL_TX_STATE_IDLE)
+                return DAL_OK; /* lost with the connection, never begun, or already ended by the server */
+        memset(&request, 0, sizeof request);
+        request.kind = DAL_REQUEST_ROLLBACK;
+        s = dal__conn_send_all(conn, &request, deadline, &result, &outcome, err);
+        if (s == DAL_OK && conn->driver->tx_state(conn->state) != DAL_TX_STATE_IDLE)
+                s = dal_error_set(err, DAL_CLASS_TX_STATE,
+                                  "the server is still in a transaction after ROLLBACK");
+        if (s)
+                conn->broken = true; /* only closing it is sure to end the transaction */
+        return s;
+}
+
+/* The limits travel ahead of queued writes and are then the server's own deadline for them. */
+static dal_status add_limits(dal_conn *conn, dal_deadline deadline, dal_error *err)
+{
+        dal_request request;
+
+        memset(&request, 0, sizeof request);
+        request.kind = DAL_REQUEST_LIMITS;
+        request.statement_timeout_ms = request.lock_timeout_ms = left_ms(deadline);
+        if (!(conn->driver->caps & DAL_CAP_PIPELINE) || !dal__conn_has_queued(conn) ||
+            request.statement_timeout_ms == 0)
+                return DAL_OK;
+        if (is_unsent(conn)) {
+                conn->pending[0].request.statement_timeout_ms = request.statement_timeout_ms;
+                conn->pending[0].request.lock_timeout_ms = request.lock_timeout_ms;
+                return DAL_OK;
+        }
+        return dal__conn_add_pending(conn, 0, &request, err);
+}
+
+/*
+ * The seam of the lost reply: COMMIT may have reached the server and nobody knows what became of it. The class is
+ * decided here, once; whoever can find out the outcome starts from this error.
+ */
+static dal_status in_doubt(dal_error *local, dal_error *err)
+{
+        dal_error doubt = DAL_ERROR_INIT;
+
+        dal_error_set(&doubt, DAL_CLASS_COMMIT_UNKNOWN,
+                      "COMMIT was sent and no answer came (%.300s): the transaction may or may not have been "
+                      "committed",
+                      local->message);
+        doubt.vendor_code = local->vendor_code;
+        memcpy(doubt.sqlstate, local->sqlstate, sizeof doubt.sqlstate);
+        doubt.conn_gone = true;
+        if (err)
+                *err = doubt;
+        return DAL_ERR_IN_DOUBT;
+}
+
+static dal_status roll_back_failed(dal_conn *conn, dal_deadline deadline, dal_error *err)
+{
+        dal_conn_rollback(conn, deadline, NULL); /* a failure marks the connection as broken */
+        dal_error_set(
+                err, DAL_CLASS_COMMIT_ROLLED_BACK,
+                "nothing was committed: a statement of this transaction had failed and it was rolled back");
+        if (err)
+                err->tx_gone = true;
+        return DAL_ERR_STATE;
+}
+
+dal_status dal_conn_commit(dal_conn *conn, dal_deadline deadline, dal_error *err)
+{
+        bool pipelined = conn->driver->caps & DAL_CAP_PIPELINE;
+        dal_error local = DAL_ERROR_INIT;
+        dal__flush_outcome outcome = {false, false};
+        dal_request request;
+        dal_result result;
+        dal_status s;
+
+        dal__conn_finish_rows(conn);
+        if (!conn->in_tx)
+                return dal__conn_refuse(conn, DAL_CLASS_TX_STATE, "no transaction is open on this connection",
+                                        err);
+        if (conn->broken) {
+                end_tx(conn);
+                return dal__conn_refuse(conn, DAL_CLASS_CONNECTION_LOST,
+                                        "the connection was lost before COMMIT", err);
+        }
+        if (conn->tx_failed)
+                return roll_back_failed(conn, deadline, err);
+        if (is_unsent(conn) && !dal__conn_has_queued(conn)) {
+                end_tx(conn); /* nothing was asked of the server, so there is nothing to commit */
+                return DAL_OK;
+        }
+        s = dal__conn_check_usable(conn, deadline, err);
+        if (s == DAL_OK)
+                s = add_limits(conn, deadline, err);
+        if (s) {
+                dal_conn_rollback(conn, dal_clock_after_ms(1000), NULL);
+                return s;
+        }
+        memset(&request, 0, sizeof request);
+        request.kind = DAL_REQUEST_COMMIT;
+        s = dal__conn_send_all(conn, &request, deadline, &result, &outcome, &local);
+        if (s && local.conn_gone && outcome.was_sent && (pipelined || outcome.reached_last)) {
+                end_tx(conn);
+                return in_doubt(&local, err);
+        }
+        if (s) {
+                dal_conn_rollback(conn, dal_clock_after_ms(1000), NULL);
+                local.tx_gone = true;
+                if (err)
+                        *err = local;
+                return s;
+        }
+        end_tx(conn);
+        return DAL_OK;
+}
+
+/* ---- savepoints ----------------------------------------------------------------------------------------------------- */
+
+static void savepoint_request(dal_request *request, dal_request_kind kind, uint32_t number)
+{
+        memset(request, 0, sizeof *request);
+        request->kind = kind;
+        request->savepoint = number;
+}
+
+dal_status dal__conn_savepoint(dal_conn *conn, uint32_t number, dal_error *err)
+{
+        dal_request request;
+        dal_status s = dal__conn_check_not_failed(conn, err);
+
+        savepoint_request(&request, DAL_REQUEST_SAVEPOINT, number);
+        return s ? s : dal__conn_add_pending(conn, conn->n_pending, &request, err);
+}
+
+dal_status dal__conn_release_savepoint(dal_conn *conn, uint32_t number, dal_error *err)
+{
+        dal_request request;
+
+        savepoint_request(&request, DAL_REQUEST_RELEASE, number);
+        return dal__conn_add_pending(conn, conn->n_pending, &request, err);
+}
+
+dal_status dal__conn_rollback_to(dal_conn *conn, uint32_t number, dal_deadline deadline, dal_error *err)
+{
+        dal__flush_outcome outcome;
+        dal_request request;
+        dal_result result;
+        dal_status s;
+
+        dal__conn_finish_rows(conn);
+        for (size_t i = 0; i < conn->n_pending; i++) {
+                const dal_request *waiting = &conn->pending[i].request;
+
+                if (waiting->kind == DAL_REQUEST_SAVEPOINT && waiting->savepoint == number) {
+                        dal__conn_drop_pending(conn,
+                                               i); /* it never reached the server: nothing to undo there */
+                        conn->tx_failed = false;
+                        return DAL_OK;
+                }
+        }
+        dal__conn_drop_pending(conn, 0);
+        savepoint_request(&request, DAL_REQUEST_ROLLBACK_TO, number);
+        s = dal__conn_check_usable(conn, deadline, err);
+        if (s == DAL_OK)
+                s = dal__conn_send_all(conn, &request, deadline, &result, &outcome, err);
+        if (s == DAL_OK)
+                s = dal__conn_release_savepoint(conn, number, err);
+        conn->tx_failed = s != DAL_OK;
+        return s;
+}
+
+/* ---- between users ------------------------------------------------------------------------------------------------------ */
+
+dal_status dal__conn_set_tx_mode(dal_conn *conn, bool tx_mode, dal_deadline deadline, dal_error *err)
+{
+        dal_request request;
+        dal_result result;
+        dal_status s;
+
+        if (!(conn->driver->caps & DAL_CAP_TX_MODE) || conn->tx_mode == tx_mode)
+                return DAL_OK;
+        memset(&request, 0, sizeof request);
+        request.kind = DAL_REQUEST_MODE;
+        request.tx_mode = tx_mode;
+        s = dal__conn_send_one(conn, &request, deadline, &result, err);
+        if (s)
+                conn->broken = true; /* in which mode it is now is anybody's guess */
+        else
+                conn->tx_mode = tx_mode;
+        return s;
+}
+
+void dal__conn_clean(dal_conn *conn, dal_deadline deadline, bool *reusable_out)
+{
+        *reusable_out = false;
+        dal_conn_rollback(conn, deadline, NULL); /* only if the server says there is something to roll back */
+        conn->on_rows_close = NULL;
+        conn->insert_id = 0;
+        if (conn->broken || conn->driver->tx_state(conn->state) != DAL_TX_STATE_IDLE)
+                return;
+        if (conn->session_dirty) {
+                if (!conn->driver->reset || conn->driver->reset(conn->state, deadline, NULL)) {
+                        conn->broken = true;
+                        return;
+                }
+                conn->stats.n_round_trips++;
+                conn->session_dirty = false;
+        }
+        *reusable_out = true;
+}

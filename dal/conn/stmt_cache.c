@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MIT */
+#include "conn/stmt_cache.h"
+
+#include <string.h>
+
+#include <dal/mem.h>
+
+#include "sql/lexer.h"
+#include "sql/params.h"
+
+dal_status dal__stmt_cache_init(dal__stmt_cache *cache, const dal_driver *driver, uint32_t capacity,
+                                dal_error *err)
+{
+        memset(cache, 0, sizeof *cache);
+        cache->driver = driver;
+        cache->capacity = capacity;
+        cache->n_buckets = 16;
+        while (cache->n_buckets < capacity && cache->n_buckets < (1u << 16))
+                cache->n_buckets *= 2;
+        cache->buckets = dal_mem_alloc(cache->n_buckets * sizeof(dal__cached_stmt *));
+        if (!cache->buckets)
+                return dal_error_set(err, DAL_CLASS_NO_MEMORY, "out of memory for the statement cache");
+        return DAL_OK;
+}
+
+static dal__cached_stmt **bucket_of(dal__stmt_cache *cache, const dal_stmt *key)
+{
+        uint64_t h = (uint64_t)(uintptr_t)key * 0x9e3779b97f4a7c15u;
+
+        return &cache->buckets[(h >> 32) & (cache->n_buckets - 1)];
+}
+
+static void unlink_lru(dal__stmt_cache *cache, dal__cached_stmt *entry)
+{
+        if (entry->newer)
+                entry->newer->older = entry->older;
+        else
+                cache->newest = entry->older;
+        if (entry->older)
+                entry->older->newer = entry->newer;
+        else
+                cache->oldest = entry->newer;
+}
+
+static void push_newest(dal__stmt_cache *cache, dal__cached_stmt *entry)
+{
+        entry->newer = NULL;
+        entry->older = cache->newest;
+        if (cache->newest)
+                cache->newest->newer = entry;
+        else
+                cache->oldest = entry;
+        cache->newest = entry;
+}
+
+static void drop(dal__stmt_cache *cache, void *driver_conn, dal__cached_stmt *entry)
+{
+        dal__cached_stmt **link = bucket_of(cache, entry->key);
+
+        while (*link != entry)
+                link = &(*link)->next_in_bucket;
+        *link = entry->next_in_bucket;
+        unlink_lru(cache, entry);
+        cache->n_stmts--;
+        if (driver_conn && cache->driver->stmt_close)
+                cache->driver->stmt_close(driver_conn, &entry->driver_stmt);
+        dal_mem_free((void *)(uintptr_t)entry->driver_stmt.text);
+        dal_mem_free(entry);
+}
+
+void dal__stmt_cache_fini(dal__stmt_cache *cache, void *driver_conn)
+{
+        while (cache->newest)
+                drop(cache, driver_conn, cache->newest);
+        dal_mem_free(cache->buckets);
+        cache->buckets = NULL;
+}
+
+/* Commands that leave something behind in the session. */
+static const char *const session_commands[] = {
+        "SET",    "RESET",  "DISCARD", "LISTEN", "UNLISTEN", "PRAGMA",  "USE",
+        "ATTACH", "DETACH", "PREPARE", "LOAD",   "DECLARE",  "HANDLER", "LOCK",
+};
+
+/* Words and functions that do so wherever they stand. */
+static const char *const session_words[] = {
+        "TEMP",
+        "TEMPORARY",
+        "set_config",
+        "get_lock",
+        "pg_advisory_lock",
+        "pg_advisory_lock_shared",
+        "pg_try_advisory_lock",
+        "pg_try_advisory_lock_shared",
+};
+
+static bool is_one_of(const dal__token *token, const char *const *words, size_t n_words)
+{
+        for (size_t i = 0; i < n_words; i++)
+                if (dal__lexer_is_word(token, words[i]))
+                        return true;
+        return false;
+}
+
+bool dal__stmt_cache_touches_session(const char *sql, size_t size, uint32_t syntax)
+{
+        dal__lexer lexer;
+        dal__token token;
+        bool first = true;
+
+        dal__lexer_init(&lexer, sql, size, syntax);
+        while ((token = dal__lexer_next(&lexer)).kind != DAL__TOKEN_END) {
+                if (token.kind != DAL__TOKEN_WORD)
+                        continue;
+                if (first &&
+                    is_one_of(&token, session_commands, sizeof session_commands / sizeof *session_commands))
+                        return true;
+                if (is_one_of(&token, session_words, sizeof session_words / sizeof *session_words))
+                        return true;
+                first = false;
+        }
+        return false;
+}
+
+static dal_status add(dal__stmt_cache *cache, const dal_stmt *stmt, dal__cached_stmt **out, dal_error *err)
+{
+        const char *text = dal_stmt_text(stmt, cache->dialect);
+        dal__params_text rewritten;
+        dal__cached_stmt *entry;
+        dal_status s;
+
+        if (!text)
+                return dal_error_set(err, DAL_CLASS_ARGUMENT, "statement %s has no text for the dialect %s",
+                                     stmt->name, dal_stmt_dialect_name(cache->dialect));
+        s = dal__params_rewrite(cache->driver, stmt->name, text, strlen(text), &rewritten, err);
+        if (s)
+                return s;
+        if (rewritten.has_transaction_word) {
+                dal_mem_free(rewritten.text);
+                return dal_error_set(err, DAL_CLASS_ARGUMENT,
+                                     "statement %s begins or ends a transaction: use dal_cluster_run() or "
+                                     "dal_tx_run() instead",
+                                     stmt->name);
+        }
+        entry = dal_mem_alloc(sizeof *entry + cache->driver->stmt_size);
+        if (!entry) {
+                dal_mem_free(rewritten.text);
+                return dal_error_set(err, DAL_CLASS_NO_MEMORY, "out of memory for statement %s", stmt->name);
+        }
+        entry->key = stmt;
+        entry->key_name = stmt->name;
+        entry->key_common = stmt->common;
+        entry->is_read = rewritten.is_read;
+        entry->touches_session =
+                dal__stmt_cache_touches_session(text, strlen(text), cache->driver->sql_syntax);
+        entry->driver_stmt.name = stmt->name;
+        entry->driver_stmt.text = rewritten.text;
+        entry->driver_stmt.text_size = rewritten.size;
+        entry->driver_stmt.n_params = rewritten.n_params;
+        entry->driver_stmt.number = ++cache->next_number;
+        entry->driver_stmt.flags = stmt->flags;
+        entry->driver_stmt.state = entry + 1;
+        *out = entry;
+        return DAL_OK;
+}
+
+static void evict_one(dal__stmt_cache *cache, void *driver_conn)
+{
+        dal__cached_stmt *entry = cache->oldest;
+
+        while (entry && entry->n_pins)
+                entry = entry->newer;
+        if (entry) {
+                drop(cache, driver_conn, entry);
+                cache->n_evicted++;
+        }
+}
+
+dal_status dal__stmt_cache_get(dal__stmt_cache *cache, void *driver_conn, const dal_stmt *stmt,
+                               dal__cached_stmt **out, dal_error *err)
+{
+        dal__cached_stmt **bucket = bucket_of(cache, stmt);
+        dal__cached_stmt *entry;
+        dal_status s;
+
+        for (entry = *bucket; entry; entry = entry->next_in_bucket) {
+                if (entry->key != stmt)
+                        continue;
+                if (entry->key_name != stmt->name || entry->key_common != stmt->common) {
+                        drop(cache, driver_conn, entry);
+                        break;
+                }
+                if (entry != cache->newest) {
+                        unlink_lru(cache, entry);
+                        push_newest(cache, entry);
+                }
+                *out = entry;
+                return DAL_OK;
+        }
+        s = add(cache, stmt, &entry, err);
+        if (s)
+                return s;
+        if (cache->n_stmts >= cache->capacity)
+                evict_one(cache, driver_conn);
+        entry->next_in_bucket = *bucket;
+        *bucket = entry;
+        push_newest(cache, entry);
+        cache->n_stmts++;
+        *out = entry;
+        return DAL_OK;
+}

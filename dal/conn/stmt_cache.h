@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef DAL_CONN_STMT_CACHE_H
+#define DAL_CONN_STMT_CACHE_H
+
+#include <dal/driver.h>
+
+/*
+ * The prepared statements of one connection, found by the address of the dal_stmt, the least recently used one
+ * dropped first. Statements whose request is under way are pinned.
+ */
+typedef struct dal__cached_stmt {
+        const dal_stmt *key;
+        const char *key_name; /* the key's own fields, to notice an address used for another statement */
+        const char *key_common;
+        struct dal__cached_stmt *newer, *older;
+        struct dal__cached_stmt *next_in_bucket;
+        dal_driver_stmt driver_stmt;
+        uint32_t n_pins;
+        bool is_read;
+        bool touches_session;
+} dal__cached_stmt;
+
+typedef struct dal__stmt_cache {
+        const dal_driver *driver;
+        dal_dialect dialect;
+        dal__cached_stmt **buckets; /* power of two */
+        uint32_t n_buckets;
+        uint32_t n_stmts;
+        uint32_t capacity;
+        uint32_t next_number;
+        uint64_t n_evicted;
+        dal__cached_stmt *newest, *oldest;
+} dal__stmt_cache;
+
+dal_status dal__stmt_cache_init(dal__stmt_cache *cache, const dal_driver *driver, uint32_t capacity,
+                                dal_error *err);
+/* Forgets everything; the driver's states are closed by `driver_conn` first, if that is not NULL. */
+void dal__stmt_cache_fini(dal__stmt_cache *cache, void *driver_conn);
+/* Finds a statement or makes a place for it, evicting another one if need be. */
+dal_status dal__stmt_cache_get(dal__stmt_cache *cache, void *driver_conn, const dal_stmt *stmt,
+                               dal__cached_stmt **out, dal_error *err);
+/* Says whether SQL changes the session rather than data: SET, advisory locks, temporary tables and the like. */
+bool dal__stmt_cache_touches_session(const char *sql, size_t size, uint32_t syntax);
+
+#endif
