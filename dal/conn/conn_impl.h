@@ -45,6 +45,8 @@ dal_status dal__conn_take_rows(dal_conn *conn, dal_rows **out, dal_error *err);
 
 /* Calls `hook` once, right after the rows now open were closed: gives a lease back. */
 void dal__conn_on_rows_close(dal_conn *conn, void (*hook)(dal_conn *conn, void *arg), void *arg);
+/* Labels the rows now open with the shard they come from. */
+void dal__conn_set_rows_shard(dal_conn *conn, uint16_t shard);
 /* Says whether a statement only reads, by its first word. */
 bool dal__conn_is_read(dal_conn *conn, const dal_stmt *stmt);
 

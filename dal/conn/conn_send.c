@@ -302,6 +302,11 @@ void dal__conn_on_rows_close(dal_conn *conn, void (*hook)(dal_conn *, void *), v
         conn->on_rows_close_arg = arg;
 }
 
+void dal__conn_set_rows_shard(dal_conn *conn, uint16_t shard)
+{
+        conn->rows.shard = shard;
+}
+
 /* ---- fan-out ---------------------------------------------------------------------------------------------------- */
 
 dal_status dal__conn_send_query(dal_conn *conn, const dal_stmt *stmt, dal_params params,

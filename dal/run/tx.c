@@ -1,2 +1,320 @@
 /* SPDX-License-Identifier: MIT */
-typedef int dal__not_written_yet;
+#include "run/tx_impl.h"
+
+#include <string.h>
+
+#include <dal/mem.h>
+
+#include "conn/conn_impl.h"
+#include "shard/map.h"
+
+#define ROLLBACK_GRACE_MS 1000u /* a rollback is worth this much even when the deadline has passed */
+
+/* ---- the author's calls --------------------------------------------------------------------------------------- */
+
+static dal_status check_thread(const dal_tx *tx, dal_error *err)
+{
+        if (pthread_equal(tx->thread, pthread_self()))
+                return DAL_OK;
+        return dal_error_set(err, DAL_CLASS_STATE, "a transaction may only be used by the thread it runs on");
+}
+
+/* Remembers the first failure that spoilt the transaction, so that it decides even if the function hides it. */
+static dal_status note(dal_tx *tx, dal_status s, const dal_error *failure, dal_error *err)
+{
+        if (s == DAL_OK)
+                return DAL_OK;
+        if (tx->failure.status == DAL_OK && failure->error_class != DAL_CLASS_BUSY &&
+            failure->error_class != DAL_CLASS_ARGUMENT && failure->error_class != DAL_CLASS_TX_STATE)
+                tx->failure = *failure;
+        if (err) {
+                *err = *failure;
+                err->shard = tx->shard;
+        }
+        return s;
+}
+
+dal_status dal_tx_exec(dal_tx *tx, const dal_stmt *stmt, dal_params params, int64_t *n_rows_out,
+                       dal_error *err)
+{
+        dal_error failure = DAL_ERROR_INIT;
+        dal_status s = check_thread(tx, err);
+
+        if (s)
+                return s;
+        s = dal_conn_exec(tx->conn, stmt, params, tx->deadline, n_rows_out, &failure);
+        return note(tx, s, &failure, err);
+}
+
+dal_status dal_tx_query(dal_tx *tx, const dal_stmt *stmt, dal_params params, dal_rows **out, dal_error *err)
+{
+        dal_error failure = DAL_ERROR_INIT;
+        dal_status s = check_thread(tx, err);
+
+        *out = NULL;
+        if (s)
+                return s;
+        s = dal_conn_query(tx->conn, stmt, params, tx->deadline, out, &failure);
+        if (s == DAL_OK)
+                dal__conn_set_rows_shard(tx->conn, tx->shard);
+        return note(tx, s, &failure, err);
+}
+
+dal_status dal_tx_queue(dal_tx *tx, const dal_stmt *stmt, dal_params params, dal_error *err)
+{
+        dal_error failure = DAL_ERROR_INIT;
+        dal_status s = check_thread(tx, err);
+
+        if (s)
+                return s;
+        s = dal__conn_queue(tx->conn, stmt, params, &failure);
+        return note(tx, s, &failure, err);
+}
+
+dal_status dal_tx_exec_dynamic(dal_tx *tx, const char *sql, dal_params params, int64_t *n_rows_out,
+                               dal_error *err)
+{
+        dal_error failure = DAL_ERROR_INIT;
+        dal_status s = check_thread(tx, err);
+
+        if (s)
+                return s;
+        s = dal_conn_exec_dynamic(tx->conn, sql, params, tx->deadline, n_rows_out, &failure);
+        return note(tx, s, &failure, err);
+}
+
+dal_status dal_tx_query_dynamic(dal_tx *tx, const char *sql, dal_params params, dal_rows **out,
+                                dal_error *err)
+{
+        dal_error failure = DAL_ERROR_INIT;
+        dal_status s = check_thread(tx, err);
+
+        *out = NULL;
+        if (s)
+                return s;
+        s = dal_conn_query_dynamic(tx->conn, sql, params, tx->deadline, out, &failure);
+        if (s == DAL_OK)
+                dal__conn_set_rows_shard(tx->conn, tx->shard);
+        return note(tx, s, &failure, err);
+}
+
+dal_status dal_tx_require_key(dal_tx *tx, dal_key key, dal_error *err)
+{
+        uint16_t shard;
+
+        if (!dal_key_is_set(&key))
+                return dal_error_set(err, DAL_CLASS_MISSING_KEY, "dal_tx_require_key() was given no key");
+        shard = dal__map_shard(tx->map, dal_key_slot(&key));
+        if (shard == tx->shard)
+                return DAL_OK;
+        if (dal_key_is_set(&tx->key))
+                return dal_error_set(
+                        err, DAL_CLASS_OTHER_SHARD,
+                        "key %s lives on shard %u, but this transaction runs on shard %u for key %s",
+                        key.text, shard, tx->shard, tx->key.text);
+        return dal_error_set(err, DAL_CLASS_OTHER_SHARD,
+                             "key %s lives on shard %u, but this transaction runs on shard %u", key.text,
+                             shard, tx->shard);
+}
+
+uint32_t dal_tx_attempt(const dal_tx *tx)
+{
+        return tx->attempt;
+}
+
+uint16_t dal_tx_shard(const dal_tx *tx)
+{
+        return tx->shard;
+}
+
+dal_deadline dal_tx_deadline(const dal_tx *tx)
+{
+        return tx->deadline;
+}
+
+const dal_driver_info *dal_tx_info(const dal_tx *tx)
+{
+        return dal_conn_info(tx->conn);
+}
+
+int64_t dal_tx_insert_id(const dal_tx *tx)
+{
+        return dal_conn_insert_id(tx->conn);
+}
+
+/* ---- hooks ------------------------------------------------------------------------------------------------------ */
+
+static dal_status add_hook(dal__tx_hooks *hooks, dal_tx_hook_fn *fn, void *arg, dal_error *err)
+{
+        if (hooks->n == hooks->n_room) {
+                size_t n = hooks->n_room ? 2 * hooks->n_room : 4;
+                dal__tx_hook *grown = dal_mem_resize(hooks->items, n, sizeof *grown);
+
+                if (!grown)
+                        return dal_error_set(err, DAL_CLASS_NO_MEMORY, "out of memory for %zu hooks", n);
+                hooks->items = grown;
+                hooks->n_room = n;
+        }
+        hooks->items[hooks->n].fn = fn;
+        hooks->items[hooks->n].arg = arg;
+        hooks->n++;
+        return DAL_OK;
+}
+
+dal_status dal_tx_on_commit(dal_tx *tx, dal_tx_hook_fn *hook, void *arg, dal_error *err)
+{
+        return add_hook(&tx->on_commit, hook, arg, err);
+}
+
+dal_status dal_tx_on_rollback(dal_tx *tx, dal_tx_hook_fn *hook, void *arg, dal_error *err)
+{
+        return add_hook(&tx->on_rollback, hook, arg, err);
+}
+
+static void call_hooks(const dal__tx_hooks *hooks)
+{
+        for (size_t i = 0; i < hooks->n; i++)
+                hooks->items[i].fn(hooks->items[i].arg);
+}
+
+/* ---- the wrapper -------------------------------------------------------------------------------------------------- */
+
+/* Calls the author's function and makes sure that a failure has a complete error. */
+static dal_status call(dal_tx *tx, dal_tx_fn *fn, void *arg, dal_error *failure)
+{
+        dal_status s = fn(tx, arg, failure);
+
+        if (s == DAL_OK)
+                return DAL_OK;
+        /* The function may have passed on a status alone: what really happened is in our own note. */
+        if (failure->status != s) {
+                if (tx->failure.status == s)
+                        *failure = tx->failure;
+                else
+                        dal_error_fail(failure, s,
+                                       "the transaction's function returned %s without saying why",
+                                       dal_error_status_name(s));
+        }
+        /* An error that replaced a deadlock's does not make the deadlock less worth a retry. */
+        if (tx->failure.status && (tx->failure.retry_tx || tx->failure.conn_gone)) {
+                failure->retry_tx |= tx->failure.retry_tx;
+                failure->conn_gone |= tx->failure.conn_gone;
+        }
+        return s;
+}
+
+static bool is_contained(const dal_error *failure)
+{
+        return !failure->tx_gone && !failure->conn_gone && !failure->retry_tx;
+}
+
+/* Undoes a nested function's work; false if only the end of the whole transaction can. */
+static bool undo_nested(dal_tx *outer, uint32_t number, const dal_error *before)
+{
+        if (outer->failure.status && !is_contained(&outer->failure))
+                return false;
+        if (dal__conn_rollback_to(outer->conn, number, outer->deadline, NULL))
+                return false;
+        outer->failure = *before;
+        return true;
+}
+
+dal_status dal_tx_run(dal_tx *outer, dal_tx_fn *fn, void *arg, dal_error *err)
+{
+        size_t n_commit = outer->on_commit.n, n_rollback = outer->on_rollback.n;
+        dal_error failure = DAL_ERROR_INIT, before = outer->failure;
+        uint32_t number = outer->n_savepoints + 1;
+        dal_status s = check_thread(outer, err);
+
+        if (s)
+                return s;
+        /* What is queued belongs to the outer function: let it fail there, before the savepoint is set. */
+        if (dal__conn_has_queued(outer->conn)) {
+                s = dal__conn_flush(outer->conn, outer->deadline, &failure);
+                if (s)
+                        return note(outer, s, &failure, err);
+        }
+        s = dal__conn_savepoint(outer->conn, number, &failure);
+        if (s)
+                return note(outer, s, &failure, err);
+        outer->n_savepoints = number;
+        s = call(outer, fn, arg, &failure);
+        /* Queued writes of the nested function must fail inside its savepoint, not later in somebody else's. */
+        if (s == DAL_OK && outer->failure.status == before.status && dal__conn_has_queued(outer->conn)) {
+                s = dal__conn_flush(outer->conn, outer->deadline, &failure);
+                note(outer, s, &failure, NULL);
+        }
+        if (s == DAL_OK && outer->failure.status != before.status) {
+                failure = outer->failure; /* the function hid a failure that spoilt its savepoint */
+                s = failure.status;
+        }
+        if (s == DAL_OK)
+                s = dal__conn_release_savepoint(outer->conn, number, &failure);
+        if (s == DAL_OK)
+                return DAL_OK;
+        undo_nested(outer, number, &before);
+        outer->on_commit.n = n_commit;
+        outer->on_rollback.n = n_rollback;
+        if (err) {
+                *err = failure;
+                err->shard = outer->shard;
+        }
+        return s;
+}
+
+/* The deadline for clean-up: a rollback is worth a moment even after the caller's time is up. */
+static dal_deadline grace(const dal_tx *tx)
+{
+        dal_deadline at_least = dal_clock_after_ms(ROLLBACK_GRACE_MS);
+
+        return dal_clock_passed(tx->deadline) ? at_least : dal_clock_earlier(tx->deadline, at_least);
+}
+
+static dal_status finish(dal_tx *tx, dal_status s, dal_error *failure)
+{
+        if (s == DAL_OK && tx->failure.retry_tx) {
+                /* The function went on after a deadlock or a lost connection: the answer is to run it again. */
+                *failure = tx->failure;
+                s = failure->status;
+        }
+        if (s == DAL_OK) {
+                s = dal_conn_commit(tx->conn, tx->deadline, failure);
+                if (s && failure->error_class == DAL_CLASS_COMMIT_ROLLED_BACK && tx->failure.status) {
+                        dal_error cause = tx->failure;
+
+                        dal_error_set(failure, DAL_CLASS_COMMIT_ROLLED_BACK,
+                                      "nothing was committed: the function returned DAL_OK although %.380s",
+                                      cause.message);
+                        failure->tx_gone = true;
+                }
+        } else {
+                dal_conn_rollback(tx->conn, grace(tx),
+                                  NULL); /* a failure closes the connection, which rolls back */
+        }
+        return s;
+}
+
+dal_status dal__tx_attempt(dal_tx *tx, dal_tx_fn *fn, void *arg, dal_error *err)
+{
+        dal_error failure = DAL_ERROR_INIT;
+        const dal_tx_options *options = tx->options;
+        dal_status s;
+
+        tx->thread = pthread_self();
+        s = dal_conn_begin(tx->conn, options->isolation, options->read_only, tx->deadline, &failure);
+        if (s == DAL_OK) {
+                s = call(tx, fn, arg, &failure);
+                s = finish(tx, s, &failure);
+        }
+        if (s == DAL_OK)
+                call_hooks(&tx->on_commit);
+        else if (s != DAL_ERR_IN_DOUBT)
+                call_hooks(&tx->on_rollback);
+        dal_mem_free(tx->on_commit.items);
+        dal_mem_free(tx->on_rollback.items);
+        if (s && err) {
+                *err = failure;
+                err->shard = tx->shard;
+        }
+        return s;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef DAL_RUN_TX_IMPL_H
+#define DAL_RUN_TX_IMPL_H
+
+#include <pthread.h>
+
+#include <dal/conn.h>
+#include <dal/tx.h>
+
+struct dal__map;
+
+typedef struct dal__tx_hook {
+        dal_tx_hook_fn *fn;
+        void *arg;
+} dal__tx_hook;
+
+typedef struct dal__tx_hooks {
+        dal__tx_hook *items;
+        size_t n, n_room;
+} dal__tx_hooks;
+
+/* One attempt at a unit of work. The loop around it lives with the cluster, which knows where to go. */
+struct dal_tx {
+        dal_conn *conn;
+        const struct dal__map *map;
+        const dal_tx_options *options;
+        dal_key key;
+        dal_deadline deadline;
+        uint16_t shard;
+        uint32_t attempt;
+        uint32_t n_savepoints; /* set so far, for their numbers */
+        pthread_t thread;
+        dal_error failure; /* the first failure of this attempt that spoilt the transaction */
+        dal__tx_hooks on_commit, on_rollback;
+};
+
+/*
+ * Runs one attempt on a leased connection that is idle: begin, the function, commit or rollback, hooks. On failure
+ * *err is complete, and its bits say whether another attempt can help.
+ */
+dal_status dal__tx_attempt(dal_tx *tx, dal_tx_fn *fn, void *arg, dal_error *err);
+
+#endif
