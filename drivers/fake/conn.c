@@ -1,2 +1,253 @@
 /* SPDX-License-Identifier: MIT */
-typedef int dal__not_written_yet;
+/* Life of a connection, and the driver's tables at the foot. */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fake_impl.h"
+
+static dal_fake_server *server_of(const dal_dsn *dsn, dal_error *err)
+{
+        const char *text = dal_dsn_get(dsn, "fake");
+        char *end = NULL;
+        uintptr_t address = text ? (uintptr_t)strtoull(text, &end, 16) : 0;
+
+        if (address == 0 || !end || *end != '\0') {
+                dal_error_set(err, DAL_CLASS_ARGUMENT,
+                              "a fake URL needs the key fake with a server's address: use dal_fake_url()");
+                return NULL;
+        }
+        return (dal_fake_server *)address;
+}
+
+/* The refusals that a real server or network would give. */
+static dal_status admit_locked(fake_conn *conn, dal_error *err)
+{
+        dal_fake_server *server = conn->server;
+
+        if (server->down) {
+                server->stats.n_refused++;
+                return fake__error(conn, err, DAL_CLASS_CONNECT_FAILED, "the server is down");
+        }
+        conn->number = ++server->n_sessions;
+        conn->next = server->sessions;
+        server->sessions = conn;
+        server->stats.n_opened++;
+        server->stats.statement_timeout_ms = conn->statement_ms;
+        server->stats.lock_timeout_ms = conn->lock_ms;
+        fake__journal_locked(server, conn->number, "OPEN", DAL_CLASS_NONE);
+        return DAL_OK;
+}
+
+static dal_status open_any(fake_conn *conn, const dal_open_args *args, dal_deadline deadline, dal_error *err)
+{
+        dal_fake_server *server = server_of(args->dsn, err);
+        bool executed;
+        dal_status s;
+
+        if (!server)
+                return DAL_ERR_ARG;
+        conn->server = server;
+        conn->tx_mode = conn->modal && args->tx_mode;
+        conn->session_statement_ms = conn->statement_ms = args->statement_timeout_ms;
+        conn->session_lock_ms = conn->lock_ms = args->lock_timeout_ms;
+        conn->statement_end = DAL_FOREVER;
+        s = fake__fault(conn, DAL_FAKE_AT_OPEN, "OPEN", deadline, &executed, err);
+        pthread_mutex_lock(&server->lock);
+        if (s == DAL_OK)
+                s = admit_locked(conn, err);
+        else
+                server->stats.n_refused++;
+        pthread_mutex_unlock(&server->lock);
+        if (s != DAL_OK)
+                conn->server = NULL;
+        return s;
+}
+
+static dal_status fake_open(void *state, const dal_open_args *args, dal_deadline deadline, dal_error *err)
+{
+        return open_any(state, args, deadline, err);
+}
+
+static dal_status fakemodal_open(void *state, const dal_open_args *args, dal_deadline deadline,
+                                 dal_error *err)
+{
+        fake_conn *conn = state;
+
+        conn->modal = true;
+        return open_any(conn, args, deadline, err);
+}
+
+static void fake_close(void *state)
+{
+        fake_conn *conn = state;
+        dal_fake_server *server = conn->server;
+
+        if (server) {
+                pthread_mutex_lock(&server->lock);
+                fake__session_end_locked(conn);
+                for (fake_conn **at = &server->sessions; *at; at = &(*at)->next) {
+                        if (*at == conn) {
+                                *at = conn->next;
+                                break;
+                        }
+                }
+                server->stats.n_closed++;
+                fake__journal_locked(server, conn->number, "CLOSE", DAL_CLASS_NONE);
+                pthread_mutex_unlock(&server->lock);
+                fake__answer_clear(server, &conn->answer);
+        }
+        dal_mem_free(conn->answer.rows);
+        dal_mem_free(conn->undos);
+        dal_mem_free(conn->queue);
+        memset(conn, 0, sizeof *conn);
+}
+
+/* A round trip without a request: RESET, PING. */
+static dal_status exchange(fake_conn *conn, dal_fake_point at, const char *line, dal_deadline deadline,
+                           dal_error *err)
+{
+        dal_fake_server *server = conn->server;
+        dal_error own = DAL_ERROR_INIT;
+        bool executed;
+        dal_status s = fake__fault(conn, at, line, deadline, &executed, &own);
+
+        pthread_mutex_lock(&server->lock);
+        server->stats.n_round_trips++;
+        if (s == DAL_OK && conn->killed)
+                s = fake__error(conn, &own, DAL_CLASS_CONNECTION_LOST, NULL);
+        if (own.conn_gone) {
+                conn->lost = true;
+                fake__session_end_locked(conn);
+        }
+        fake__journal_locked(server, conn->number, line, own.error_class);
+        pthread_mutex_unlock(&server->lock);
+        if (s != DAL_OK && err)
+                *err = own;
+        return s;
+}
+
+static dal_status fake_reset(void *state, dal_deadline deadline, dal_error *err)
+{
+        fake_conn *conn = state;
+        dal_status s = exchange(conn, DAL_FAKE_AT_RESET, "RESET", deadline, err);
+
+        if (s != DAL_OK)
+                return s;
+        pthread_mutex_lock(&conn->server->lock);
+        fake__session_end_locked(conn);
+        conn->setting = 0;
+        conn->statement_ms = conn->session_statement_ms;
+        conn->lock_ms = conn->session_lock_ms;
+        pthread_mutex_unlock(&conn->server->lock);
+        return DAL_OK;
+}
+
+static dal_status fake_ping(void *state, dal_deadline deadline, dal_error *err)
+{
+        return exchange(state, DAL_FAKE_AT_PING, "PING", deadline, err);
+}
+
+/* The only slot that another thread may call: it touches the session only, under the server's lock. */
+static dal_status fake_cancel(void *state, dal_deadline deadline, dal_error *err)
+{
+        fake_conn *conn = state;
+        dal_fake_server *server = conn->server;
+        dal_fake_fault fault;
+        dal_status s = DAL_OK;
+
+        (void)deadline;
+        pthread_mutex_lock(&server->lock);
+        if (fake__fault_locked(server, DAL_FAKE_AT_CANCEL, "CANCEL", &fault))
+                s = fake__error_of_fault(conn, &fault, err);
+        else
+                conn->cancel = true;
+        fake__journal_locked(server, conn->number, "CANCEL",
+                             s == DAL_OK ? DAL_CLASS_NONE : fault.error_class);
+        pthread_cond_broadcast(&server->changed);
+        pthread_mutex_unlock(&server->lock);
+        return s;
+}
+
+static int fake_readiness(void *state, bool *want_write_out)
+{
+        (void)state;
+        *want_write_out = false;
+        return -1;
+}
+
+static dal_tx_state fake_tx_state(void *state)
+{
+        fake_conn *conn = state;
+        dal_tx_state said = DAL_TX_STATE_IDLE;
+
+        if (conn->lost || !conn->server)
+                return DAL_TX_STATE_UNKNOWN;
+        if (conn->i_queue < conn->n_queue || conn->answer.i_row < conn->answer.n_rows ||
+            conn->answer.fails_late)
+                return DAL_TX_STATE_UNKNOWN;
+        pthread_mutex_lock(&conn->server->lock);
+        if (conn->in_tx)
+                said = conn->failed ? DAL_TX_STATE_FAILED : DAL_TX_STATE_ACTIVE;
+        pthread_mutex_unlock(&conn->server->lock);
+        return said;
+}
+
+static void fake_info(void *state, dal_driver_info *out)
+{
+        const fake_conn *conn = state;
+
+        memset(out, 0, sizeof *out);
+        pthread_mutex_lock(&conn->server->lock);
+        out->dialect = conn->server->dialect;
+        pthread_mutex_unlock(&conn->server->lock);
+        snprintf(out->engine, sizeof out->engine, "%s", conn->modal ? "fakemodal" : "fake");
+        snprintf(out->version, sizeof out->version, "1");
+        snprintf(out->client, sizeof out->client, "dal fake");
+        out->session_id = conn->number;
+}
+
+#define FAKE_SLOTS                                                                                           \
+        .conn_size = sizeof(fake_conn), .stmt_size = sizeof(fake_stmt), .close = fake_close,                 \
+        .reset = fake_reset, .ping = fake_ping, .cancel = fake_cancel, .queue = fake__queue,                 \
+        .flush = fake__flush, .result = fake__result, .fetch = fake__fetch, .column = fake__column,          \
+        .readiness = fake_readiness, .tx_state = fake_tx_state, .stmt_close = fake__stmt_close,              \
+        .info = fake_info
+
+static const dal_driver fake_driver = {
+        .struct_size = sizeof(dal_driver),
+        .caps = DAL_CAP_PIPELINE | DAL_CAP_SAVEPOINT | DAL_CAP_RETURNING | DAL_CAP_TX_DDL | DAL_CAP_UINT64 |
+                DAL_CAP_NAN,
+        .name = "fake",
+        .schemes = "fake",
+        .keys = "fake",
+        .placeholder = DAL_PLACEHOLDER_QUESTION,
+        .sql_syntax = DAL_SQL_DOLLAR_QUOTES | DAL_SQL_NESTED_COMMENTS,
+        .max_params = 65535,
+        .open = fake_open,
+        FAKE_SLOTS,
+};
+
+static const dal_driver fakemodal_driver = {
+        .struct_size = sizeof(dal_driver),
+        .caps = DAL_CAP_SAVEPOINT | DAL_CAP_TX_MODE | DAL_CAP_UINT64,
+        .name = "fakemodal",
+        .schemes = "fakemodal",
+        .keys = "fake",
+        .placeholder = DAL_PLACEHOLDER_QUESTION,
+        .sql_syntax = DAL_SQL_BACKSLASH_ESCAPES | DAL_SQL_HASH_COMMENTS | DAL_SQL_BACKTICKS,
+        .max_params = 65535,
+        .open = fakemodal_open,
+        FAKE_SLOTS,
+};
+
+const dal_driver *dal_driver_fake(void)
+{
+        return &fake_driver;
+}
+
+const dal_driver *dal_driver_fake_modal(void)
+{
+        return &fakemodal_driver;
+}
