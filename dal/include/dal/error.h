@@ -154,7 +154,7 @@ dal_status dal_error_set(dal_error *err, dal_error_class error_class, const char
 /**
  * Refuses from inside an application's transaction function: `return dal_fail(err, DAL_ERR_APP, "...")`.
  *
- * @param status  any status but DAL_OK; the error's class is the first class of that status
+ * @param status  any status but DAL_OK; the error's class is the plainest class of that status, INTERNAL for DAL_OK
  * Threads: any. Blocks: no.
  */
 dal_status dal_error_fail(dal_error *err, dal_status status, const char *format, ...)

@@ -11,7 +11,8 @@
  *      composite
  *
  * Text is hashed as its UTF-8 bytes: no collation, no case folding, no trimming. A UUID is hashed as 16 bytes. A
- * composite key hashes, for each part, a type byte, the length as 32 bits big endian, and the bytes.
+ * composite key hashes, for each part, a type byte ('i', 't', 'b' or 'u'), the length as 32 bits big endian, and the
+ * bytes; an int64 is 8 bytes big endian.
  */
 
 #include <stdbool.h>

@@ -113,7 +113,7 @@ static inline dal_value dal_double(double value)
 static inline dal_value dal_span_(dal_type type, const void *ptr, size_t size)
 {
         dal_value v = dal_value_of_type(type);
-        v.as.span.ptr = ptr ? (const char *)ptr : "";
+        v.as.span.ptr = ptr || size ? (const char *)ptr : ""; /* NULL with a size is refused when it is used */
         v.as.span.size = size;
         return v;
 }
