@@ -211,9 +211,9 @@ static void fake_info(void *state, dal_driver_info *out)
 #define FAKE_SLOTS                                                                                           \
         .conn_size = sizeof(fake_conn), .stmt_size = sizeof(fake_stmt), .close = fake_close,                 \
         .reset = fake_reset, .ping = fake_ping, .cancel = fake_cancel, .queue = fake__queue,                 \
-        .flush = fake__flush, .result = fake__result, .fetch = fake__fetch, .column = fake__column,          \
-        .readiness = fake_readiness, .tx_state = fake_tx_state, .stmt_close = fake__stmt_close,              \
-        .info = fake_info
+        .flush = fake__flush, .result = fake__result, .fetch = fake__fetch, .discard = fake__discard,        \
+        .column = fake__column, .readiness = fake_readiness, .tx_state = fake_tx_state,                      \
+        .stmt_close = fake__stmt_close, .info = fake_info
 
 static const dal_driver fake_driver = {
         .struct_size = sizeof(dal_driver),

@@ -152,6 +152,7 @@ dal_driver_queue_fn fake__queue;
 dal_driver_flush_fn fake__flush;
 dal_driver_result_fn fake__result;
 dal_driver_fetch_fn fake__fetch;
+dal_driver_discard_fn fake__discard;
 dal_driver_column_fn fake__column;
 dal_driver_stmt_close_fn fake__stmt_close;
 void fake__answer_clear(dal_fake_server *server, fake_answer *answer);

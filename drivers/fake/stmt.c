@@ -165,6 +165,15 @@ dal_status fake__fetch(void *state, dal_deadline deadline, const dal_value **cel
         return answer->fails_late ? fail_late(conn, err) : DAL_OK;
 }
 
+dal_status fake__discard(void *state, dal_deadline deadline, dal_error *err)
+{
+        fake_conn *conn = state;
+
+        (void)deadline;
+        conn->answer.i_row = conn->answer.n_rows;
+        return conn->answer.fails_late ? fail_late(conn, err) : DAL_OK;
+}
+
 const char *fake__column(void *state, uint32_t i_column)
 {
         const fake_conn *conn = state;
