@@ -37,7 +37,8 @@ typedef struct dal__lexer {
         size_t size;
         size_t pos;
         uint32_t line;
-        uint32_t syntax; /* DAL_SQL_* */
+        uint32_t syntax;    /* DAL_SQL_* */
+        bool in_executable; /* inside a MySQL comment whose text is code */
 } dal__lexer;
 
 void dal__lexer_init(dal__lexer *lexer, const char *text, size_t size, uint32_t syntax);
