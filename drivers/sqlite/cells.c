@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: MIT */
+#include <string.h>
+
+#include "sqlite_impl.h"
+
+/* Blocks larger than this are given back after use instead of being kept for the next one. */
+#define KEEP_BYTES 65536u
+
+bool dal__sqlite_bytes_reserve(dal__sqlite_bytes *bytes, size_t size)
+{
+        size_t capacity = bytes->capacity ? bytes->capacity : 256;
+        char *data;
+
+        if (size <= bytes->capacity)
+                return true;
+        while (capacity < size && capacity <= SIZE_MAX / 2)
+                capacity *= 2;
+        if (capacity < size)
+                return false;
+        data = dal_mem_resize(bytes->data, capacity, 1);
+        if (!data)
+                return false;
+        bytes->data = data;
+        bytes->capacity = capacity;
+        return true;
+}
+
+void dal__sqlite_bytes_release(dal__sqlite_bytes *bytes)
+{
+        bytes->size = 0;
+        if (bytes->capacity <= KEEP_BYTES)
+                return;
+        dal_mem_free(bytes->data);
+        bytes->data = NULL;
+        bytes->capacity = 0;
+}
+
+/* ---- columns ---- */
+
+static bool name_has(const char *name, const char *word)
+{
+        size_t size = strlen(word);
+
+        for (; *name; name++)
+                if (sqlite3_strnicmp(name, word, (int)size) == 0)
+                        return true;
+        return false;
+}
+
+static dal__sqlite_kind kind_of(const char *declared)
+{
+        if (!declared)
+                return DAL__SQLITE_KIND_UNTYPED;
+        if (name_has(declared, "timestamp") || name_has(declared, "datetime"))
+                return DAL__SQLITE_KIND_TIMESTAMP;
+        if (name_has(declared, "date"))
+                return DAL__SQLITE_KIND_DATE;
+        if (name_has(declared, "bool"))
+                return DAL__SQLITE_KIND_BOOL;
+        if (name_has(declared, "uuid"))
+                return DAL__SQLITE_KIND_UUID;
+        if (name_has(declared, "decimal") || name_has(declared, "numeric"))
+                return DAL__SQLITE_KIND_DECIMAL;
+        return DAL__SQLITE_KIND_STORAGE;
+}
+
+/* Works out the columns of the current result; the schema may have changed since the last execution. */
+dal_status dal__sqlite_describe(dal__sqlite_conn *conn, dal__sqlite_stmt *stmt, dal_error *err)
+{
+        uint32_t n = (uint32_t)sqlite3_column_count(conn->cursor);
+        int n_reprepared = 0;
+        uint8_t *kinds;
+
+        if (stmt) {
+                n_reprepared = sqlite3_stmt_status(conn->cursor, SQLITE_STMTSTATUS_REPREPARE, 0);
+                if (stmt->kinds_known && stmt->n_reprepared == n_reprepared && stmt->n_columns == n) {
+                        conn->kinds = stmt->kinds;
+                        conn->n_columns = n;
+                        return DAL_OK;
+                }
+        }
+        if (n > conn->cells_capacity) {
+                dal_value *cells = dal_mem_resize(conn->cells, n, sizeof *cells);
+
+                if (!cells)
+                        return dal__sqlite_no_memory(err);
+                conn->cells = cells;
+                conn->cells_capacity = n;
+        }
+        if (stmt && n <= DAL__SQLITE_KINDS_KEPT) {
+                kinds = stmt->kinds;
+        } else {
+                if (n > conn->wide_capacity) {
+                        kinds = dal_mem_resize(conn->wide_kinds, n, sizeof *kinds);
+                        if (!kinds)
+                                return dal__sqlite_no_memory(err);
+                        conn->wide_kinds = kinds;
+                        conn->wide_capacity = n;
+                }
+                kinds = conn->wide_kinds;
+        }
+        for (uint32_t i = 0; i < n; i++)
+                kinds[i] = (uint8_t)kind_of(sqlite3_column_decltype(conn->cursor, (int)i));
+        if (stmt) {
+                stmt->kinds_known = n <= DAL__SQLITE_KINDS_KEPT;
+                stmt->n_reprepared = n_reprepared;
+                stmt->n_columns = n;
+        }
+        conn->kinds = kinds;
+        conn->n_columns = n;
+        return DAL_OK;
+}
+
+/* ---- cells ---- */
+
+static void span_cell(dal_value *cell, dal_type type, const void *ptr, int size)
+{
+        cell->type = (uint8_t)type;
+        cell->as.span.ptr = ptr ? ptr : "";
+        cell->as.span.size = (size_t)size;
+}
+
+static void integer_cell(dal_value *cell, dal__sqlite_kind kind, int64_t value)
+{
+        cell->type = DAL_TYPE_INT64;
+        cell->as.int64 = value;
+        if (kind == DAL__SQLITE_KIND_TIMESTAMP) {
+                cell->type = DAL_TYPE_TIMESTAMP;
+        } else if (kind == DAL__SQLITE_KIND_DATE) {
+                cell->type = DAL_TYPE_DATE;
+        } else if (kind == DAL__SQLITE_KIND_BOOL && (value == 0 || value == 1)) {
+                cell->type = DAL_TYPE_BOOL;
+                cell->as.boolean = value == 1;
+        }
+}
+
+/* Text where the column says date, time, uuid or decimal: what others wrote, such as DEFAULT CURRENT_TIMESTAMP. */
+static void refine_text_cell(dal_value *cell, dal__sqlite_kind kind)
+{
+        const char *ptr = cell->as.span.ptr;
+        size_t size = cell->as.span.size;
+        int64_t number;
+        uint8_t uuid[16];
+
+        if (kind == DAL__SQLITE_KIND_DECIMAL && dal_value_is_decimal(ptr, size)) {
+                cell->type = DAL_TYPE_DECIMAL;
+        } else if (kind == DAL__SQLITE_KIND_TIMESTAMP && dal_value_parse_timestamp(ptr, size, &number)) {
+                cell->type = DAL_TYPE_TIMESTAMP;
+                cell->as.int64 = number;
+        } else if (kind == DAL__SQLITE_KIND_DATE && dal_value_parse_date(ptr, size, &number)) {
+                cell->type = DAL_TYPE_DATE;
+                cell->as.int64 = number;
+        } else if (kind == DAL__SQLITE_KIND_UUID && dal_value_parse_uuid(ptr, size, uuid)) {
+                cell->type = DAL_TYPE_UUID;
+                memcpy(cell->as.uuid, uuid, sizeof uuid);
+        }
+}
+
+/* Fills one cell; false when SQLite had no memory to do so. */
+static bool fill_cell(dal_value *cell, sqlite3_stmt *handle, int i, dal__sqlite_kind kind)
+{
+        const void *ptr;
+        int size;
+
+        memset(cell, 0, sizeof *cell);
+        cell->flags = kind == DAL__SQLITE_KIND_UNTYPED ? DAL_VALUE_UNTYPED : 0;
+        switch (sqlite3_column_type(handle, i)) {
+        case SQLITE_INTEGER:
+                integer_cell(cell, kind, sqlite3_column_int64(handle, i));
+                return true;
+        case SQLITE_FLOAT:
+                cell->type = DAL_TYPE_DOUBLE;
+                cell->as.float64 = sqlite3_column_double(handle, i);
+                return true;
+        case SQLITE_TEXT:
+                ptr = sqlite3_column_text(handle, i);
+                span_cell(cell, DAL_TYPE_TEXT, ptr, sqlite3_column_bytes(handle, i));
+                if (kind > DAL__SQLITE_KIND_STORAGE)
+                        refine_text_cell(cell, kind);
+                return ptr != NULL;
+        case SQLITE_BLOB:
+                ptr = sqlite3_column_blob(handle, i);
+                size = sqlite3_column_bytes(handle, i);
+                if (kind == DAL__SQLITE_KIND_UUID && ptr && size == 16) {
+                        cell->type = DAL_TYPE_UUID;
+                        memcpy(cell->as.uuid, ptr, 16);
+                } else {
+                        span_cell(cell, DAL_TYPE_BYTES, ptr, size);
+                }
+                return ptr != NULL || size == 0;
+        default:
+                return true;
+        }
+}
+
+dal_status dal__sqlite_fill_cells(dal__sqlite_conn *conn, dal_error *err)
+{
+        for (uint32_t i = 0; i < conn->n_columns; i++)
+                if (!fill_cell(&conn->cells[i], conn->cursor, (int)i, (dal__sqlite_kind)conn->kinds[i]))
+                        return dal__sqlite_no_memory(err);
+        return DAL_OK;
+}
+
+/* ---- a write that returns rows ---- */
+
+static bool is_span(const dal_value *v)
+{
+        return v->type == DAL_TYPE_TEXT || v->type == DAL_TYPE_BYTES || v->type == DAL_TYPE_DECIMAL;
+}
+
+/* Appends the current row: its cells, then the bytes they point to. */
+static dal_status keep_row(dal__sqlite_conn *conn, dal_error *err)
+{
+        dal__sqlite_bytes *rows = &conn->rows;
+        size_t head = conn->n_columns * sizeof(dal_value);
+        size_t size = head;
+        char *to;
+
+        for (uint32_t i = 0; i < conn->n_columns; i++)
+                if (is_span(&conn->cells[i]))
+                        size += conn->cells[i].as.span.size;
+        if (!dal__sqlite_bytes_reserve(rows, rows->size + size))
+                return dal__sqlite_no_memory(err);
+        memcpy(rows->data + rows->size, conn->cells, head);
+        to = rows->data + rows->size + head;
+        for (uint32_t i = 0; i < conn->n_columns; i++) {
+                const dal_value *cell = &conn->cells[i];
+
+                if (!is_span(cell) || cell->as.span.size == 0)
+                        continue;
+                memcpy(to, cell->as.span.ptr, cell->as.span.size);
+                to += cell->as.span.size;
+        }
+        rows->size += size;
+        return DAL_OK;
+}
+
+/* Delivers the next kept row. */
+void dal__sqlite_take_row(dal__sqlite_conn *conn)
+{
+        size_t head = conn->n_columns * sizeof(dal_value);
+        const char *from = conn->rows.data + conn->i_rows;
+
+        memcpy(conn->cells, from, head);
+        from += head;
+        for (uint32_t i = 0; i < conn->n_columns; i++) {
+                if (!is_span(&conn->cells[i]))
+                        continue;
+                conn->cells[i].as.span.ptr = from;
+                from += conn->cells[i].as.span.size;
+        }
+        conn->i_rows = (size_t)(from - conn->rows.data);
+}
+
+/*
+ * Runs INSERT ... RETURNING and the like to its end before the first row is delivered. Outside a transaction the
+ * last step commits: were it left to the fetching, a commit that fails would go unnoticed.
+ */
+dal_status dal__sqlite_keep_rows(dal__sqlite_conn *conn, int *rc_out, dal_error *err)
+{
+        dal_status s = DAL_OK;
+
+        conn->rows.size = 0;
+        conn->i_rows = 0;
+        while (*rc_out == SQLITE_ROW && s == DAL_OK) {
+                s = dal__sqlite_fill_cells(conn, err);
+                if (s == DAL_OK)
+                        s = keep_row(conn, err);
+                if (s == DAL_OK)
+                        *rc_out = sqlite3_step(conn->cursor);
+        }
+        conn->buffered = true;
+        return s;
+}

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef DAL_SQLITE_IMPL_H
+#define DAL_SQLITE_IMPL_H
+
+#include <stdatomic.h>
+
+#include <sqlite3.h>
+
+#include <dal/driver.h>
+
+/* 3.37 brought sqlite3_changes64() and SQLITE_OPEN_EXRESCODE, 3.35 RETURNING. Source: sqlite.org/changes.html */
+#if SQLITE_VERSION_NUMBER < 3037000
+#error "dal needs SQLite 3.37 or later"
+#endif
+
+/* Why a handler stopped SQLite; the result code alone does not tell. */
+typedef enum dal__sqlite_stop {
+        DAL__SQLITE_STOP_NONE,
+        DAL__SQLITE_STOP_DEADLINE,  /* the caller's */
+        DAL__SQLITE_STOP_STATEMENT, /* statement_timeout_ms */
+        DAL__SQLITE_STOP_LOCK,      /* lock_timeout_ms */
+        DAL__SQLITE_STOP_CANCEL     /* the cancel slot */
+} dal__sqlite_stop;
+
+/* What a column's declared type makes of its storage class. */
+typedef enum dal__sqlite_kind {
+        DAL__SQLITE_KIND_UNTYPED, /* an expression: no declared type */
+        DAL__SQLITE_KIND_STORAGE, /* as stored */
+        DAL__SQLITE_KIND_BOOL,
+        DAL__SQLITE_KIND_DECIMAL,
+        DAL__SQLITE_KIND_TIMESTAMP,
+        DAL__SQLITE_KIND_DATE,
+        DAL__SQLITE_KIND_UUID
+} dal__sqlite_kind;
+
+/* Statements with more columns than this work out their kinds anew at each execution. */
+#define DAL__SQLITE_KINDS_KEPT 64u
+
+/* Transaction commands are prepared once per connection. */
+typedef enum dal__sqlite_command {
+        DAL__SQLITE_BEGIN,
+        DAL__SQLITE_BEGIN_IMMEDIATE,
+        DAL__SQLITE_COMMIT,
+        DAL__SQLITE_ROLLBACK,
+        DAL__SQLITE_N_COMMANDS
+} dal__sqlite_command;
+
+typedef struct dal__sqlite_stmt {
+        sqlite3_stmt *handle;
+        bool kinds_known;
+        int n_reprepared; /* SQLite's count when the kinds were worked out */
+        uint32_t n_columns;
+        uint8_t kinds[DAL__SQLITE_KINDS_KEPT];
+} dal__sqlite_stmt;
+
+typedef struct dal__sqlite_pending {
+        const dal_request *request;
+        uint64_t flush; /* number of the flush it belongs to */
+} dal__sqlite_pending;
+
+/* A growing block of bytes, kept between uses unless it became large. */
+typedef struct dal__sqlite_bytes {
+        char *data;
+        size_t size;
+        size_t capacity;
+} dal__sqlite_bytes;
+
+typedef struct dal__sqlite_conn {
+        sqlite3 *db;
+        char *path; /* as given to SQLite */
+        bool file_read_only;
+
+        /* The call in progress, read by SQLite's handlers. */
+        dal_deadline deadline;
+        dal_deadline statement_deadline;
+        dal_deadline lock_deadline;
+        dal__sqlite_stop stop;
+        bool may_interrupt;    /* false while an interruption could hide that a COMMIT succeeded */
+        atomic_bool cancel;    /* set by another thread */
+        uint32_t random;       /* state of the jitter between two tries for a lock */
+        uint32_t lock_timeout; /* in force, milliseconds; 0 = none */
+        uint32_t statement_timeout;
+        uint32_t session_lock_timeout;
+        uint32_t session_statement_timeout;
+
+        /* The transaction. */
+        bool in_tx;     /* begun by a request and not yet ended by one */
+        bool read_only; /* writes are refused */
+        bool tx_gone;   /* SQLite rolled it back by itself; waits for ROLLBACK */
+        sqlite3_stmt *commands[DAL__SQLITE_N_COMMANDS];
+
+        /* The queue of requests. */
+        dal__sqlite_pending *pending;
+        size_t n_pending, i_pending, pending_capacity;
+        uint64_t flush;        /* number of the flush being collected, from 1 */
+        uint64_t failed_flush; /* its later requests are not executed */
+
+        /* The current result. */
+        sqlite3_stmt *cursor;
+        bool cursor_temporary; /* finalized instead of reset */
+        bool row_ready;        /* stepped to, but not fetched yet */
+        bool cursor_done;
+        uint64_t cursor_flush;
+        uint32_t n_columns;
+        const uint8_t *kinds;
+        uint8_t *wide_kinds; /* for more than DAL__SQLITE_KINDS_KEPT columns and temporary statements */
+        size_t wide_capacity;
+        dal_value *cells;
+        size_t cells_capacity;
+        dal__sqlite_bytes bound; /* parameters that must outlive their request */
+        dal__sqlite_bytes rows;  /* whole result of a write with RETURNING in autocommit */
+        size_t i_rows;           /* next byte of it to deliver */
+        bool buffered;
+} dal__sqlite_conn;
+
+/* conn.c */
+/* Sets the time limits and clears the stop reason for the execution of one request. */
+void dal__sqlite_arm(dal__sqlite_conn *conn, dal_deadline deadline);
+dal_status dal__sqlite_begin(dal__sqlite_conn *conn, const dal_request *request, dal_error *err);
+dal_status dal__sqlite_commit(dal__sqlite_conn *conn, dal_error *err);
+dal_status dal__sqlite_rollback(dal__sqlite_conn *conn, dal_error *err);
+dal_status dal__sqlite_savepoint(dal__sqlite_conn *conn, const dal_request *request, dal_error *err);
+/* Finds out whether SQLite ended the transaction by itself, and marks it. */
+bool dal__sqlite_tx_vanished(dal__sqlite_conn *conn);
+
+/* stmt.c */
+dal_driver_queue_fn dal__sqlite_queue;
+dal_driver_flush_fn dal__sqlite_flush;
+dal_driver_result_fn dal__sqlite_result;
+dal_driver_fetch_fn dal__sqlite_fetch;
+dal_driver_column_fn dal__sqlite_column;
+dal_driver_stmt_close_fn dal__sqlite_stmt_close;
+/* Ends the current result; a read lock it held is given up. */
+void dal__sqlite_cursor_close(dal__sqlite_conn *conn);
+
+/* cells.c */
+bool dal__sqlite_bytes_reserve(dal__sqlite_bytes *bytes, size_t size);
+void dal__sqlite_bytes_release(dal__sqlite_bytes *bytes);
+/* Works out the columns of the current result; `stmt` is NULL for a temporary statement. */
+dal_status dal__sqlite_describe(dal__sqlite_conn *conn, dal__sqlite_stmt *stmt, dal_error *err);
+/* Fills conn->cells from the row stepped to. */
+dal_status dal__sqlite_fill_cells(dal__sqlite_conn *conn, dal_error *err);
+/* Steps to the end and keeps all rows; *rc_out is the last step's code. */
+dal_status dal__sqlite_keep_rows(dal__sqlite_conn *conn, int *rc_out, dal_error *err);
+/* Fills conn->cells from the next kept row. */
+void dal__sqlite_take_row(dal__sqlite_conn *conn);
+
+/* error.c */
+dal_status dal__sqlite_no_memory(dal_error *err);
+/* Fills an error from the connection's last result code. */
+dal_status dal__sqlite_fail(dal__sqlite_conn *conn, int rc, dal_error *err);
+/* The same for a connection that could not be opened. */
+dal_status dal__sqlite_fail_open(dal__sqlite_conn *conn, int rc, const char *path, dal_error *err);
+
+#endif
