@@ -252,7 +252,10 @@ static dal_status next_row(dal_rows *rows, const dal_value **cells_out, dal_erro
 void dal__conn_finish_rows(dal_conn *conn)
 {
         dal_error local = DAL_ERROR_INIT;
+        dal_rows *rows;
 
+        if (conn->awaiting && !conn->broken)
+                (void)!dal__conn_take_rows(conn, &rows, NULL); /* its rows, if any, are dropped below */
         if (conn->rows_open && !conn->broken &&
             conn->driver->discard(conn->state, conn->rows_deadline, &local)) {
                 if (local.conn_gone)
@@ -312,7 +315,6 @@ void dal__conn_set_rows_shard(dal_conn *conn, uint16_t shard)
 dal_status dal__conn_send_query(dal_conn *conn, const dal_stmt *stmt, dal_params params,
                                 dal_deadline deadline, dal_error *err)
 {
-        dal__cached_stmt *entry;
         dal_error local = DAL_ERROR_INIT;
         dal_request *request;
         dal_status s = dal__conn_check_usable(conn, deadline, err);
@@ -325,14 +327,13 @@ dal_status dal__conn_send_query(dal_conn *conn, const dal_stmt *stmt, dal_params
         if (s)
                 return s;
         request = &conn->pending[0].request;
-        entry = conn->pending[0].stmt;
-        (void)entry;
         if (conn->driver->queue(conn->state, request, &local) ||
             conn->driver->flush(conn->state, deadline, &local)) {
                 s = fail(conn, request, &local, err);
                 dal__conn_drop_pending(conn, 0);
                 return s;
         }
+        conn->awaiting = true;
         conn->rows_deadline = deadline;
         conn->stats.n_round_trips += (conn->driver->caps & DAL_CAP_EMBEDDED) ? 0 : 1;
         return DAL_OK;
@@ -345,6 +346,7 @@ dal_status dal__conn_take_rows(dal_conn *conn, dal_rows **out, dal_error *err)
         dal_status s = DAL_OK;
 
         *out = NULL;
+        conn->awaiting = false;
         memset(&result, 0, sizeof result);
         if (conn->driver->result(conn->state, conn->rows_deadline, &result, &local))
                 s = fail(conn, &conn->pending[0].request, &local, err);

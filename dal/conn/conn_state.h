@@ -40,6 +40,7 @@ struct dal_conn {
         bool in_tx;         /* between begin and commit or rollback */
         bool tx_failed;     /* a statement failed: only rollback is left */
         bool rows_open;     /* rows are still to be fetched */
+        bool awaiting;      /* a query was sent whose result was not asked for yet */
         bool session_dirty; /* a statement changed session settings */
         bool broken;
 };

@@ -1,2 +1,389 @@
 /* SPDX-License-Identifier: MIT */
-typedef int dal__not_written_yet;
+#include "shard/cluster_state.h"
+
+#include <string.h>
+
+#include "conn/conn_impl.h"
+#include "run/retry.h"
+#include "run/tx_impl.h"
+
+/* ---- finding the way ----------------------------------------------------------------------------------------------- */
+
+dal_status dal__cluster_check_open(const dal_cluster *cluster, dal_error *err)
+{
+        if (!atomic_load_explicit(&cluster->closing, memory_order_relaxed))
+                return DAL_OK;
+        return dal_error_set(err, DAL_CLASS_STATE, "the cluster is being closed");
+}
+
+dal_deadline dal__cluster_deadline(const dal_cluster *cluster, uint32_t timeout_ms)
+{
+        return dal_clock_after_ms(timeout_ms ? timeout_ms : cluster->options.timeout_ms);
+}
+
+dal__shard *dal__cluster_find(const dal_cluster *cluster, uint16_t number)
+{
+        if (number >= DAL__MAX_SHARDS)
+                return NULL;
+        return atomic_load_explicit(&cluster->by_number[number], memory_order_acquire);
+}
+
+static dal_status find_by_key(const dal_cluster *cluster, const dal_key *key, dal__shard **out,
+                              dal_error *err)
+{
+        if (!dal_key_is_set(key))
+                return dal_error_set(err, DAL_CLASS_MISSING_KEY,
+                                     "no key was given, so no shard can be chosen; to ask all shards use "
+                                     "dal_fanout_query()");
+        *out = dal__cluster_find(cluster, dal__map_shard(&cluster->map, dal_key_slot(key)));
+        if (*out)
+                return DAL_OK;
+        return dal_error_set(err, DAL_CLASS_NO_SHARD, "no shard owns slot %u of key %s", dal_key_slot(key),
+                             key->text);
+}
+
+static dal_status find_by_number(const dal_cluster *cluster, uint16_t number, dal__shard **out,
+                                 dal_error *err)
+{
+        *out = dal__cluster_find(cluster, number);
+        if (*out)
+                return DAL_OK;
+        return dal_error_set(err, DAL_CLASS_ARGUMENT, "the cluster has no shard %u", number);
+}
+
+/* ---- one transaction inside another ----------------------------------------------------------------------------------- */
+
+static uint32_t bucket_of_thread(pthread_t thread)
+{
+        uint64_t bits = 0;
+
+        memcpy(&bits, &thread, sizeof thread < sizeof bits ? sizeof thread : sizeof bits);
+        return (uint32_t)((bits * 0x9e3779b97f4a7c15u) >> 58) % DAL__RUNNING_BUCKETS;
+}
+
+static dal_status enter(dal_cluster *cluster, dal__running *running, const char *here, dal_error *err)
+{
+        uint32_t i = bucket_of_thread(pthread_self());
+        const char *outer = NULL;
+
+        running->thread = pthread_self();
+        running->here = here;
+        pthread_mutex_lock(&cluster->running[i].lock);
+        for (dal__running *other = cluster->running[i].first; other; other = other->next)
+                if (pthread_equal(other->thread, running->thread))
+                        outer = other->here;
+        if (!outer) {
+                running->next = cluster->running[i].first;
+                cluster->running[i].first = running;
+        }
+        pthread_mutex_unlock(&cluster->running[i].lock);
+        if (!outer)
+                return DAL_OK;
+        return dal_error_set(
+                err, DAL_CLASS_STATE,
+                "dal_cluster_run() at %s is inside the transaction begun at %s on this thread; pass its "
+                "dal_tx to dal_tx_run() instead",
+                here, outer);
+}
+
+static void leave(dal_cluster *cluster, dal__running *running)
+{
+        uint32_t i = bucket_of_thread(running->thread);
+        dal__running **link = &cluster->running[i].first;
+
+        pthread_mutex_lock(&cluster->running[i].lock);
+        while (*link != running)
+                link = &(*link)->next;
+        *link = running->next;
+        pthread_mutex_unlock(&cluster->running[i].lock);
+}
+
+/* ---- the loop ------------------------------------------------------------------------------------------------------------ */
+
+static void report_retry(const dal_cluster *cluster, const char *here, uint32_t attempt, uint32_t delay_ms,
+                         const dal_error *failure)
+{
+        dal_event event;
+
+        if (!cluster->options.on_event)
+                return;
+        memset(&event, 0, sizeof event);
+        event.kind = DAL_EVENT_RETRY;
+        event.where = here;
+        event.attempt = attempt;
+        event.delay_ms = delay_ms;
+        event.error = failure;
+        cluster->options.on_event(cluster->options.on_event_arg, &event);
+}
+
+/* Pauses before the next attempt; false when there is to be none. */
+static bool pause_before_retry(dal_cluster *cluster, const char *here, uint32_t attempt,
+                               uint32_t max_attempts, bool retry_unique, dal_deadline deadline,
+                               uint64_t *random, const dal_error *failure)
+{
+        uint32_t delay_ms;
+
+        if (!dal__retry_is_useful(failure, attempt, max_attempts, retry_unique))
+                return false;
+        delay_ms = dal__retry_delay_ms(failure, attempt, random);
+        if (!dal__retry_sleep(delay_ms, deadline))
+                return false;
+        report_retry(cluster, here, attempt, delay_ms, failure);
+        if (failure->error_class == DAL_CLASS_STALE_MAP)
+                (void)!dal_cluster_refresh(
+                        cluster, NULL); /* if it can't be read now, the next refusal says so again */
+        return true;
+}
+
+/* Where to run: by key, or on a shard named by its number. */
+struct target {
+        dal_key key;
+        uint16_t number; /* used when no key is set */
+        bool by_number;
+};
+
+static dal_status find_target(const dal_cluster *cluster, const struct target *target, dal__shard **out,
+                              dal_error *err)
+{
+        return target->by_number ? find_by_number(cluster, target->number, out, err)
+                                 : find_by_key(cluster, &target->key, out, err);
+}
+
+static dal_status attempt_once(const char *here, dal_cluster *cluster, const struct target *target,
+                               dal_tx *tx, dal_tx_fn *fn, void *arg, dal_error *err)
+{
+        dal__shard *shard;
+        dal_status s = find_target(cluster, target, &shard, err);
+
+        if (s == DAL_OK)
+                s = dal__cluster_acquire(here, cluster, shard, true, tx->deadline, &tx->conn, err);
+        if (s)
+                return s;
+        tx->shard = shard->number;
+        s = dal__tx_attempt(tx, fn, arg, err);
+        dal_pool_release(shard->pool, tx->conn);
+        return s;
+}
+
+static dal_status check_tx_options(const dal_tx_options *options, dal_error *err)
+{
+        if (options->struct_size == 0 || options->struct_size > sizeof *options)
+                return dal_error_set(err, DAL_CLASS_ARGUMENT,
+                                     "fill dal_tx_options by DAL_TX_OPTIONS_INIT first");
+        if ((unsigned)options->isolation > DAL_ISOLATION_SERIALIZABLE)
+                return dal_error_set(err, DAL_CLASS_ARGUMENT, "isolation %d is not one of enum dal_isolation",
+                                     (int)options->isolation);
+        return DAL_OK;
+}
+
+static dal_status run(const char *here, dal_cluster *cluster, const struct target *target,
+                      const dal_tx_options *given, dal_tx_fn *fn, void *arg, dal_error *err)
+{
+        static const dal_tx_options defaults = DAL_TX_OPTIONS_INIT;
+        const dal_tx_options *options = given ? given : &defaults;
+        dal_error failure = DAL_ERROR_INIT;
+        dal__running running;
+        dal_deadline deadline;
+        uint64_t random = 0;
+        dal_status s = dal__cluster_check_open(cluster, err);
+
+        if (s == DAL_OK)
+                s = check_tx_options(options, err);
+        if (s == DAL_OK)
+                s = enter(cluster, &running, here, err);
+        if (s)
+                return s;
+        deadline = dal__cluster_deadline(cluster, options->timeout_ms);
+        for (uint32_t attempt = 1;; attempt++) {
+                dal_tx tx;
+
+                memset(&tx, 0, sizeof tx);
+                tx.map = &cluster->map;
+                tx.options = options;
+                tx.key = target->key;
+                tx.deadline = deadline;
+                tx.attempt = attempt;
+                s = attempt_once(here, cluster, target, &tx, fn, arg, &failure);
+                if (s == DAL_OK || !pause_before_retry(cluster, here, attempt, options->max_attempts,
+                                                       options->retry_unique, deadline, &random, &failure))
+                        break;
+        }
+        leave(cluster, &running);
+        if (s && err)
+                *err = failure;
+        return s;
+}
+
+dal_status dal_cluster_run_at(const char *here, dal_cluster *cluster, dal_key key,
+                              const dal_tx_options *options, dal_tx_fn *fn, void *arg, dal_error *err)
+{
+        struct target target = {key, DAL_NO_SHARD, false};
+
+        return run(here, cluster, &target, options, fn, arg, err);
+}
+
+dal_status dal_cluster_run_on_at(const char *here, dal_cluster *cluster, uint16_t shard,
+                                 const dal_tx_options *options, dal_tx_fn *fn, void *arg, dal_error *err)
+{
+        struct target target;
+
+        memset(&target, 0, sizeof target);
+        target.number = shard;
+        target.by_number = true;
+        return run(here, cluster, &target, options, fn, arg, err);
+}
+
+/* ---- one statement -------------------------------------------------------------------------------------------------------- */
+
+/* What a lost connection means for a statement that commits by itself. */
+static void judge_single(dal_conn *conn, const dal_stmt *stmt, dal_error *failure)
+{
+        char cause[300];
+
+        if (failure->not_sent || !failure->conn_gone || dal__conn_is_read(conn, stmt))
+                return; /* it had no effect: running it again is safe */
+        memcpy(cause, failure->message, sizeof cause);
+        cause[sizeof cause - 1] = '\0';
+        dal_error_set(failure, DAL_CLASS_COMMIT_UNKNOWN,
+                      "the statement was sent and no answer came (%s): it may or may not have taken effect",
+                      cause);
+        failure->conn_gone = true;
+}
+
+static void release_lease(dal_conn *conn, void *pool)
+{
+        dal_pool_release(pool, conn);
+}
+
+/* Runs a statement for its count (rows_out NULL) or its rows, which then hold the lease. */
+static dal_status single_once(const char *here, dal_cluster *cluster, const dal_key *key,
+                              const dal_stmt *stmt, dal_params params, dal_deadline deadline,
+                              int64_t *n_rows_out, dal_rows **rows_out, dal_error *err)
+{
+        dal__shard *shard;
+        dal_conn *conn;
+        dal_status s = find_by_key(cluster, key, &shard, err);
+
+        if (s == DAL_OK)
+                s = dal__cluster_acquire(here, cluster, shard, false, deadline, &conn, err);
+        if (s)
+                return s;
+        if (rows_out)
+                s = dal_conn_query(conn, stmt, params, deadline, rows_out, err);
+        else
+                s = dal_conn_exec(conn, stmt, params, deadline, n_rows_out, err);
+        if (s == DAL_OK && rows_out) {
+                dal__conn_set_rows_shard(conn, shard->number);
+                dal__conn_on_rows_close(conn, release_lease, shard->pool);
+                return DAL_OK;
+        }
+        if (s) {
+                judge_single(conn, stmt, err);
+                err->shard = shard->number;
+                s = err->status;
+        }
+        dal_pool_release(shard->pool, conn);
+        return s;
+}
+
+static dal_status single(const char *here, dal_cluster *cluster, const dal_key *key, const dal_stmt *stmt,
+                         dal_params params, int64_t *n_rows_out, dal_rows **rows_out, dal_error *err)
+{
+        dal_deadline deadline = dal__cluster_deadline(cluster, 0);
+        dal_error failure = DAL_ERROR_INIT;
+        uint64_t random = 0;
+        dal_status s = dal__cluster_check_open(cluster, err);
+
+        if (s)
+                return s;
+        for (uint32_t attempt = 1;; attempt++) {
+                s = single_once(here, cluster, key, stmt, params, deadline, n_rows_out, rows_out, &failure);
+                if (s == DAL_OK)
+                        return DAL_OK;
+                if (!pause_before_retry(cluster, here, attempt, 0, false, deadline, &random, &failure))
+                        break;
+        }
+        if (err)
+                *err = failure;
+        return s;
+}
+
+dal_status dal_cluster_exec_at(const char *here, dal_cluster *cluster, dal_key key, const dal_stmt *stmt,
+                               dal_params params, int64_t *n_rows_out, dal_error *err)
+{
+        return single(here, cluster, &key, stmt, params, n_rows_out, NULL, err);
+}
+
+dal_status dal_cluster_query_at(const char *here, dal_cluster *cluster, dal_key key, const dal_stmt *stmt,
+                                dal_params params, dal_rows **out, dal_error *err)
+{
+        *out = NULL;
+        return single(here, cluster, &key, stmt, params, NULL, out, err);
+}
+
+/* ---- facts and tools -------------------------------------------------------------------------------------------------------- */
+
+uint16_t dal_cluster_n_shards(const dal_cluster *cluster)
+{
+        return (uint16_t)atomic_load(&cluster->n_shards);
+}
+
+static dal_status find_by_index(const dal_cluster *cluster, uint16_t i_shard, dal__shard **out,
+                                dal_error *err)
+{
+        uint32_t n = atomic_load(&cluster->n_shards);
+
+        if (i_shard < n) {
+                *out = cluster->shards[i_shard];
+                return DAL_OK;
+        }
+        return dal_error_set(err, DAL_CLASS_ARGUMENT, "shard index %u is not in 0..%u", i_shard,
+                             n ? n - 1 : 0);
+}
+
+dal_status dal_cluster_shard_info(dal_cluster *cluster, uint16_t i_shard, dal_shard_info *out, dal_error *err)
+{
+        dal__shard *shard;
+        dal_status s = find_by_index(cluster, i_shard, &shard, err);
+
+        if (s)
+                return s;
+        out->shard = shard->number;
+        out->n_slots = dal__map_n_slots(&cluster->map, shard->number);
+        out->url = dal_dsn_redacted(shard->dsn);
+        out->driver = shard->driver->name;
+        out->pool = dal_pool_get_stats(shard->pool);
+        return DAL_OK;
+}
+
+uint16_t dal_cluster_locate(const dal_cluster *cluster, dal_key key)
+{
+        return dal_key_is_set(&key) ? dal__map_shard(&cluster->map, dal_key_slot(&key)) : DAL_NO_SHARD;
+}
+
+uint64_t dal_cluster_map_version(const dal_cluster *cluster)
+{
+        return atomic_load(&cluster->map.version);
+}
+
+dal_status dal_cluster_lease_at(const char *here, dal_cluster *cluster, uint16_t i_shard, dal_conn **out,
+                                dal_error *err)
+{
+        dal__shard *shard;
+        dal_status s = dal__cluster_check_open(cluster, err);
+
+        *out = NULL;
+        if (s == DAL_OK)
+                s = find_by_index(cluster, i_shard, &shard, err);
+        return s ? s
+                 : dal__cluster_acquire(here, cluster, shard, false, dal__cluster_deadline(cluster, 0), out,
+                                        err);
+}
+
+void dal_cluster_release(dal_cluster *cluster, uint16_t i_shard, dal_conn *conn)
+{
+        dal__shard *shard;
+
+        if (find_by_index(cluster, i_shard, &shard, NULL) == DAL_OK)
+                dal_pool_release(shard->pool, conn);
+}
