@@ -93,7 +93,7 @@ static const char *const status_texts[] = {
 #define N_STATUSES (sizeof status_names / sizeof status_names[0])
 
 /*
- * The class for an application that gives only a status: the library's own class where there is one, otherwise
+ * The class for an application that gives only a status: the library's own class where there is one, or else
  * the plainest of the server's, and never one that says more than the application did.
  */
 static const dal_error_class class_of_status[] = {

@@ -27,7 +27,7 @@ static int64_t floor_div(int64_t a, int64_t b)
         return a / b - (a % b < 0);
 }
 
-/* Source: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", civil_from_days and days_from_civil. */
+/* Source: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", civil_from_days. */
 dal_civil dal_value_civil_of_days(int64_t unix_days)
 {
         dal_civil civil = {0, 0, 0, 0, 0, 0, 0};
@@ -137,7 +137,7 @@ bool dal_value_is_decimal(const char *text, size_t size)
         return i == size;
 }
 
-/* Returns the size of the character at the start of text, 0 if it is malformed. Source: RFC 3629, section 4. */
+/* Returns the size of the character at the start, 0 if it is malformed. Source: RFC 3629, section 4. */
 static size_t utf8_step(const unsigned char *p, size_t size)
 {
         unsigned char low = 0x80, high = 0xBF;

@@ -100,7 +100,7 @@ static void append_uuid(dal_key *key, const uint8_t uuid[16])
         append_text(key, text, 36);
 }
 
-/* A digest can only fail for want of memory or of a provider: the caller then makes no key, which is refused. */
+/* A digest can only fail for want of memory or of a provider: there is no key then, which is refused. */
 static bool hash_bytes(dal_key *key, const void *bytes, size_t size)
 {
         uint8_t digest[EVP_MAX_MD_SIZE];

@@ -7,7 +7,7 @@
 
 /*
  * Each scan function looks at the bytes from lexer->pos on and returns how many of them make the token. Whatever
- * is found, a byte is passed over a bounded number of times, so that a text costs time in proportion to its size.
+ * is found, a byte is passed over a bounded number of times: a text costs time in proportion to its size.
  */
 
 static bool is_space(char c)
@@ -176,7 +176,7 @@ static bool is_dash_comment(const dal__lexer *lexer)
 
         if (at(lexer, lexer->pos + 1) != '-')
                 return false;
-        /* Source: MySQL 8.4 manual, 11.7: white space or a control character, such as a new line, must follow. */
+        /* Source: MySQL 8.4 manual, 11.7: white space or a control character must follow. */
         return !has(lexer, DAL_SQL_DASH_NEEDS_SPACE) || (unsigned char)c <= ' ' || c == 0x7F;
 }
 

@@ -66,7 +66,8 @@ uint16_t dal_rows_shard(const dal_rows *rows);
 
 /*
  * Typed getters. `i_column` counts from 0. Each returns DAL_OK, or DAL_ERR_RANGE (class NULL_VALUE, WRONG_TYPE or
- * OVERFLOW) or DAL_ERR_ARG (no such column), leaving *out untouched. Text and bytes are borrowed until the next row.
+ * OVERFLOW), DAL_ERR_ARG (no such column) or DAL_ERR_STATE (no current row), leaving *out untouched. Text and bytes are
+ * borrowed until the next row.
  */
 DAL_NODISCARD dal_status dal_rows_bool(const dal_rows *rows, uint32_t i_column, bool *out, dal_error *err);
 DAL_NODISCARD dal_status dal_rows_int32(const dal_rows *rows, uint32_t i_column, int32_t *out, dal_error *err);
