@@ -44,6 +44,7 @@ typedef struct dal_script_info {
         const char *statement;    /* during apply: the statement about to run or that failed; else NULL */
         uint32_t line;            /* its first line in the file */
         int64_t duration_ms;      /* once applied */
+        const char *note;         /* why it failed, or who settled a statement; else "" */
 } dal_script_info;
 
 /** Reports each script, and during apply each statement; for progress bars. */
@@ -54,7 +55,7 @@ typedef struct dal_schema_options {
         size_t struct_size;
         const char *dir;                  /* the schema folder; required */
         const char *area;                 /* required */
-        const char *applied_by;           /* recorded [the session's service name] */
+        const char *applied_by;           /* recorded ["dal"]; at most 64 bytes */
         bool dry_run;                     /* report what would be done */
         uint32_t lock_wait_ms;            /* for another apply to finish [10000] */
         uint32_t lock_timeout_ms;         /* for table locks inside the server [2000] */
@@ -81,6 +82,7 @@ typedef struct dal_schema_report {
  * @return DAL_OK
  *         DAL_ERR_BUSY       another apply holds the lock
  *         DAL_ERR_STATE      drift, or an uncertain statement: nothing was done
+ *         DAL_ERR_ARG, DAL_ERR_NOT_FOUND   a bad script, name or folder: nothing was done
  *         what a statement failed with; the message names file, line and statement
  * Threads: the connection's owner. Blocks: as long as the scripts take, each statement within its limit.
  */
@@ -91,7 +93,13 @@ DAL_NODISCARD dal_status dal_schema_apply(dal_conn *conn, const dal_schema_optio
 DAL_NODISCARD dal_status dal_schema_status(dal_conn *conn, const dal_schema_options *options,
                                            dal_schema_report *report_out, dal_error *err);
 
-/** Settles an uncertain statement: `done` says whether it took effect. Recorded. Blocks. */
+/**
+ * Settles an uncertain statement: `done` says whether it took effect. Recorded, and the next apply goes on from there.
+ *
+ * With `done`, also a failed statement may be settled that was carried out by hand.
+ * @return DAL_OK, DAL_ERR_STATE if nothing is open, DAL_ERR_BUSY, DAL_ERR_NOT_FOUND (no such version)
+ * Threads: the connection's owner. Blocks: briefly.
+ */
 DAL_NODISCARD dal_status dal_schema_mark(dal_conn *conn, const dal_schema_options *options, const char *version,
                                          bool done, dal_error *err);
 
