@@ -125,6 +125,16 @@ bool dal__conn_tx_mode(const dal_conn *conn)
         return conn->tx_mode;
 }
 
+void dal__conn_set_lease(dal_conn *conn, void *lease)
+{
+        conn->lease = lease;
+}
+
+void *dal__conn_lease(const dal_conn *conn)
+{
+        return conn->lease;
+}
+
 dal_tx_state dal_conn_tx_state(const dal_conn *conn)
 {
         return conn->broken ? DAL_TX_STATE_UNKNOWN : conn->driver->tx_state(conn->state);

@@ -19,6 +19,10 @@ void dal__conn_clean(dal_conn *conn, dal_deadline deadline, bool *reusable_out);
 /* Says whether the connection is lost or doubtful; no I/O. */
 bool dal__conn_is_broken(const dal_conn *conn);
 
+/* The pool's own note, kept with the connection: finds the lease again without a search. */
+void dal__conn_set_lease(dal_conn *conn, void *lease);
+void *dal__conn_lease(const dal_conn *conn);
+
 /* Opens a session that starts in the wanted mode. */
 dal_status dal__conn_open_mode(const dal_driver *driver, const dal_dsn *dsn, const dal_conn_options *options,
                                bool tx_mode, dal_deadline deadline, dal_conn **out, dal_error *err);

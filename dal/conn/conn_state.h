@@ -34,6 +34,7 @@ struct dal_conn {
         void *on_rows_close_arg;
         dal_driver_stmt dynamic_stmt; /* text of the dynamic statement under way */
 
+        void *lease; /* the pool's note about who has it */
         int64_t insert_id;
         uint32_t statement_timeout_ms, lock_timeout_ms;
         bool tx_mode;
