@@ -1,0 +1,9 @@
+-- One payment for each order, on the order's shard; a negative one is a refund.
+CREATE TABLE payments (
+        invoice_no    VARCHAR(64) NOT NULL,
+        part          INTEGER     NOT NULL,
+        amount_micros BIGINT      NOT NULL,         -- millionths
+        state         VARCHAR(16) NOT NULL,
+        PRIMARY KEY (invoice_no, part),
+        CHECK (state IN ('booked', 'settled'))
+);
