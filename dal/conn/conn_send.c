@@ -77,7 +77,7 @@ static dal_status fail(dal_conn *conn, const dal_request *request, dal_error *lo
         return local->status;
 }
 
-static dal_status refuse(dal_conn *conn, dal_error_class error_class, const char *what, dal_error *err)
+dal_status dal__conn_refuse(dal_conn *conn, dal_error_class error_class, const char *what, dal_error *err)
 {
         dal_error_set(err, error_class, "%s", what);
         if (err) {
@@ -98,9 +98,11 @@ dal_status dal__conn_check_usable(dal_conn *conn, dal_deadline deadline, dal_err
                 return s;
         }
         if (conn->rows_open)
-                return refuse(conn, DAL_CLASS_BUSY, "close the open rows of the last query first", err);
+                return dal__conn_refuse(conn, DAL_CLASS_BUSY, "close the open rows of the last query first",
+                                        err);
         if (dal_clock_passed(deadline))
-                return refuse(conn, DAL_CLASS_DEADLINE, "the deadline passed before anything was sent", err);
+                return dal__conn_refuse(conn, DAL_CLASS_DEADLINE,
+                                        "the deadline passed before anything was sent", err);
         return DAL_OK;
 }
 
@@ -322,7 +324,8 @@ dal_status dal__conn_send_query(dal_conn *conn, const dal_stmt *stmt, dal_params
         if (s)
                 return s;
         if (conn->n_pending)
-                return refuse(conn, DAL_CLASS_STATE, "statements are queued on this connection", err);
+                return dal__conn_refuse(conn, DAL_CLASS_STATE, "statements are queued on this connection",
+                                        err);
         s = dal__conn_queue(conn, stmt, params, err);
         if (s)
                 return s;
