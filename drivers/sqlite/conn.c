@@ -443,6 +443,7 @@ static const dal_driver driver = {
         .flush = dal__sqlite_flush,
         .result = dal__sqlite_result,
         .fetch = dal__sqlite_fetch,
+        .discard = dal__sqlite_discard,
         .column = dal__sqlite_column,
         .tx_state = tx_state,
         .stmt_close = dal__sqlite_stmt_close,

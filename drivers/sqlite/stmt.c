@@ -421,6 +421,14 @@ dal_status dal__sqlite_fetch(void *state, dal_deadline deadline, const dal_value
         return s;
 }
 
+dal_status dal__sqlite_discard(void *state, dal_deadline deadline, dal_error *err)
+{
+        (void)deadline;
+        (void)err;
+        dal__sqlite_cursor_close(state); /* the rest is not read at all */
+        return DAL_OK;
+}
+
 const char *dal__sqlite_column(void *state, uint32_t i_column)
 {
         dal__sqlite_conn *conn = state;
