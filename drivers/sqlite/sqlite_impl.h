@@ -128,6 +128,7 @@ dal_driver_queue_fn dal__sqlite_queue;
 dal_driver_flush_fn dal__sqlite_flush;
 dal_driver_result_fn dal__sqlite_result;
 dal_driver_fetch_fn dal__sqlite_fetch;
+dal_driver_discard_fn dal__sqlite_discard;
 dal_driver_column_fn dal__sqlite_column;
 dal_driver_stmt_close_fn dal__sqlite_stmt_close;
 /* Ends the current result; a read lock it held is given up. */
