@@ -26,6 +26,8 @@ dal_status dal_driver_check(const dal_driver *driver, dal_error *err)
                 missing = "tx_state";
         if (!driver->column)
                 missing = "column";
+        if (!driver->discard)
+                missing = "discard";
         if (!driver->fetch)
                 missing = "fetch";
         if (!driver->result)
