@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT */
+#include "ctl.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#ifdef DALCTL_WITH_SQLITE
+#include <dal/drivers/sqlite.h>
+#endif
+#ifdef DALCTL_WITH_POSTGRES
+#include <dal/drivers/postgres.h>
+#endif
+#ifdef DALCTL_WITH_MYSQL
+#include <dal/drivers/mysql.h>
+#endif
+
+const dal_driver *const *ctl_drivers(size_t *n_out)
+{
+        static const dal_driver *drivers[4];
+        size_t n = 0;
+#ifdef DALCTL_WITH_SQLITE
+        drivers[n++] = dal_driver_sqlite();
+#endif
+#ifdef DALCTL_WITH_POSTGRES
+        drivers[n++] = dal_driver_postgres();
+#endif
+#ifdef DALCTL_WITH_MYSQL
+        drivers[n++] = dal_driver_mysql();
+#endif
+        *n_out = n;
+        return drivers;
+}
+
+dal_status ctl_connect(const char *url, const dal_dsn *base, uint32_t timeout_ms, dal_conn **out,
+                       dal_error *err)
+{
+        dal_conn_options options = DAL_CONN_OPTIONS_INIT;
+        size_t n_drivers;
+        const dal_driver *const *drivers = ctl_drivers(&n_drivers);
+        const dal_driver *driver = NULL;
+        dal_dsn *dsn = NULL;
+        dal_status status = dal_dsn_parse(url, &dsn, err);
+        *out = NULL;
+        if (status == DAL_OK && base) {
+                dal_dsn *given = dsn;
+                dsn = NULL;
+                status = dal_dsn_derive(given, base, NULL, &dsn, err);
+                dal_dsn_free(given);
+        }
+        if (status == DAL_OK)
+                driver = dal_driver_find(drivers, n_drivers, dal_dsn_scheme(dsn), err);
+        if (status == DAL_OK && !driver)
+                status = DAL_ERR_ARG;
+        options.service = "dalctl";
+        if (status == DAL_OK)
+                status = dal_conn_open(driver, dsn, &options, dal_clock_after_ms(timeout_ms), out, err);
+        dal_dsn_free(dsn);
+        return status;
+}
+
+/* ---- the databases behind a URL ----------------------------------------------------------------------- */
+
+static ctl_target *add_target(ctl_targets *targets, const char *url, const char *driver)
+{
+        ctl_target *target;
+        targets->targets = ctl_resize(targets->targets, targets->n_targets + 1, sizeof *target);
+        target = &targets->targets[targets->n_targets++];
+        memset(target, 0, sizeof *target);
+        target->url = ctl_strdup(url);
+        target->driver = driver;
+        target->shard = DAL_NO_SHARD;
+        return target;
+}
+
+static dal_status add_catalog(ctl_targets *targets, dal_error *err)
+{
+        dal_dsn *dsn = NULL;
+        dal_status status = dal_dsn_parse(targets->options->url, &dsn, err);
+        if (status == DAL_OK) {
+                ctl_target *target = add_target(targets, dal_dsn_redacted(dsn), "");
+                (void)snprintf(target->label, sizeof target->label, "catalog");
+        }
+        dal_dsn_free(dsn);
+        return status;
+}
+
+static dal_status add_shards(ctl_targets *targets, dal_error *err)
+{
+        uint16_t n_shards = dal_cluster_n_shards(targets->cluster);
+        for (uint16_t i = 0; i < n_shards; i++) {
+                dal_shard_info info;
+                ctl_target *target;
+                dal_status status = dal_cluster_shard_info(targets->cluster, i, &info, err);
+                if (status)
+                        return status;
+                target = add_target(targets, info.url, info.driver);
+                target->shard = info.shard;
+                target->i_shard = i;
+                target->n_slots = info.n_slots;
+                if (targets->is_catalog)
+                        (void)snprintf(target->label, sizeof target->label, "shard %u", info.shard);
+                else
+                        (void)snprintf(target->label, sizeof target->label, "database");
+        }
+        return DAL_OK;
+}
+
+dal_status ctl_targets_open(const ctl_options *options, ctl_targets *out, dal_error *err)
+{
+        dal_cluster_options cluster_options = DAL_CLUSTER_OPTIONS_INIT;
+        size_t n_drivers;
+        const dal_driver *const *drivers = ctl_drivers(&n_drivers);
+        dal_status status;
+        memset(out, 0, sizeof *out);
+        out->options = options;
+        cluster_options.service = "dalctl";
+        cluster_options.timeout_ms = options->timeout_ms;
+        cluster_options.pool.connect_timeout_ms = options->timeout_ms;
+        cluster_options.pool.leak_after_ms = UINT32_MAX; /* a long script is no leak */
+        status = dal_cluster_open(options->url, drivers, n_drivers, &cluster_options, &out->cluster, err);
+        if (status)
+                return status;
+        out->is_catalog = dal_cluster_map_version(out->cluster) > 0;
+        if (out->is_catalog)
+                status = add_catalog(out, err);
+        if (status == DAL_OK)
+                status = add_shards(out, err);
+        if (status)
+                ctl_targets_close(out);
+        return status;
+}
+
+void ctl_targets_close(ctl_targets *targets)
+{
+        if (targets->cluster)
+                (void)dal_cluster_close(targets->cluster, 1000, NULL);
+        for (size_t i = 0; i < targets->n_targets; i++)
+                dal_mem_free(targets->targets[i].url);
+        dal_mem_free(targets->targets);
+        memset(targets, 0, sizeof *targets);
+}
+
+dal_status ctl_target_connect(const ctl_targets *targets, size_t i_target, dal_conn **out, dal_error *err)
+{
+        const ctl_target *target = &targets->targets[i_target];
+        if (target->shard == DAL_NO_SHARD)
+                return ctl_connect(targets->options->url, NULL, targets->options->timeout_ms, out, err);
+        return dal_cluster_lease(targets->cluster, target->i_shard, out, err);
+}
+
+void ctl_target_release(const ctl_targets *targets, size_t i_target, dal_conn *conn)
+{
+        const ctl_target *target = &targets->targets[i_target];
+        if (!conn)
+                return;
+        if (target->shard == DAL_NO_SHARD)
+                dal_conn_close(conn);
+        else
+                dal_cluster_release(targets->cluster, target->i_shard, conn);
+}
+
+/* ---- the schema folder -------------------------------------------------------------------------------- */
+
+static bool has_area(const char *dir, const char *area)
+{
+        char path[4096];
+        struct stat info;
+        int n = snprintf(path, sizeof path, "%s/%s", dir, area);
+        return n > 0 && (size_t)n < sizeof path && stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+/* The folder that was installed beside this program: PREFIX/bin/dalctl, PREFIX/share/dal/schema. */
+static const char *installed_dir(void)
+{
+        static char path[4096];
+        char *slash;
+        size_t used;
+        ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
+        if (n <= 0)
+                return DALCTL_SHARE_DIR;
+        path[n] = '\0';
+        for (int i = 0; i < 2; i++)
+                if ((slash = strrchr(path, '/')) != NULL)
+                        *slash = '\0';
+        used = strlen(path);
+        (void)snprintf(path + used, sizeof path - used, "/%s", DALCTL_SHARE_FROM_BIN);
+        return has_area(path, "dal") ? path : DALCTL_SHARE_DIR;
+}
+
+const char *ctl_schema_dir(const ctl_options *options, const char *area)
+{
+        const char *own = options->dir ? options->dir : "schema";
+        if (has_area(own, area))
+                return own;
+        if ((!options->dir || strcmp(area, "dal") == 0) && has_area(installed_dir(), area))
+                return installed_dir();
+        ctl_complain("there is no folder %s/%s%s: name the schema folder by --dir", own, area,
+                     options->dir ? "" : " and none is installed");
+        return NULL;
+}
