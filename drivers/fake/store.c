@@ -368,8 +368,9 @@ bool dal_fake_store_get(dal_fake_call *call, const char *table, int64_t key, boo
         return ok;
 }
 
-bool dal_fake_store_select(dal_fake_call *call, const char *table, int64_t from, int64_t to,
-                           int64_t *n_rows_out)
+/* Counts what the session sees of a table, and adds it to the answer if asked. */
+static bool scan(dal_fake_call *call, const char *table, int64_t from, int64_t to, bool add,
+                 int64_t *n_rows_out)
 {
         dal_fake_server *server = call->conn->server;
         int64_t n = 0;
@@ -384,13 +385,26 @@ bool dal_fake_store_select(dal_fake_call *call, const char *table, int64_t from,
                         break;
                 if (!seen)
                         continue;
-                dal_fake_call_row(call, (dal_params){seen->cells, seen->n_cells});
+                if (add)
+                        dal_fake_call_row(call, (dal_params){seen->cells, seen->n_cells});
                 n++;
         }
         pthread_mutex_unlock(&server->lock);
         if (n_rows_out)
                 *n_rows_out = n;
         return !call->failed;
+}
+
+bool dal_fake_store_count(dal_fake_call *call, const char *table, int64_t from, int64_t to,
+                          int64_t *n_rows_out)
+{
+        return scan(call, table, from, to, false, n_rows_out);
+}
+
+bool dal_fake_store_select(dal_fake_call *call, const char *table, int64_t from, int64_t to,
+                           int64_t *n_rows_out)
+{
+        return scan(call, table, from, to, true, n_rows_out);
 }
 
 bool dal_fake_peek(dal_fake_server *server, const char *table, int64_t key, int64_t *first_cell_out)

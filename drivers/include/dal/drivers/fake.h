@@ -134,6 +134,9 @@ bool dal_fake_store_delete(dal_fake_call *call, const char *table, int64_t key, 
 /** Reads a row, with or without locking it. Ownership: *cells_out is borrowed until the next store call. */
 bool dal_fake_store_get(dal_fake_call *call, const char *table, int64_t key, bool for_update,
                         const dal_value **cells_out, bool *found_out);
+/** Counts the rows from one key to another, both inclusive. */
+bool dal_fake_store_count(dal_fake_call *call, const char *table, int64_t from, int64_t to,
+                          int64_t *n_rows_out);
 /** Adds the rows from one key to another, both inclusive, to the answer, in order; counts them. */
 bool dal_fake_store_select(dal_fake_call *call, const char *table, int64_t from, int64_t to,
                            int64_t *n_rows_out);

@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: MIT */
+/* The frame: a place of its own for each run, a connection for each case. */
+
+#include "conf.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+/* --- The place ----------------------------------------------------------------------------------------- */
+
+void conf_url_with(char *out, size_t size, const char *url, const char *key, const char *value)
+{
+        int n = snprintf(out, size, "%s%c%s=%s", url, strchr(url, '?') ? '&' : '?', key, value);
+
+        assert_true(n > 0 && (size_t)n < size);
+}
+
+static bool complain(struct conf *c, const char *what)
+{
+        fprintf(stderr, "%s: %s: %s\n", c->q->name, what, c->err.message);
+        return false;
+}
+
+/* Runs one script on a connection of its own to a URL. */
+static bool script(struct conf *c, const char *url, const char *sql)
+{
+        dal_dsn *dsn = NULL;
+        dal_conn *conn = NULL;
+        dal_status s = dal_dsn_parse(url, &dsn, &c->err);
+
+        if (s == DAL_OK)
+                s = dal_conn_open(c->driver, dsn, NULL, SOON, &conn, &c->err);
+        if (s == DAL_OK)
+                s = dal_conn_script(conn, sql, SOON, &c->err);
+        dal_conn_close(conn);
+        dal_dsn_free(dsn);
+        return s == DAL_OK || complain(c, sql);
+}
+
+static bool place_on_server(struct conf *c)
+{
+        char sql[160];
+        bool is_postgres = c->q->dialect == DAL_DIALECT_postgres;
+
+        snprintf(c->place, sizeof c->place, "conf_%s_%ld", c->q->name, (long)getpid());
+        snprintf(sql, sizeof sql, "CREATE %s %s", is_postgres ? "SCHEMA" : "DATABASE", c->place);
+        if (!script(c, c->server_url, sql))
+                return false;
+        conf_url_with(c->url, sizeof c->url, c->server_url, is_postgres ? "schema" : "dbname", c->place);
+        return true;
+}
+
+static bool place_in_file(struct conf *c)
+{
+        const char *tmp = getenv("TMPDIR");
+
+        snprintf(c->dir, sizeof c->dir, "%s/dal-conf-XXXXXX", tmp && strlen(tmp) < 80 ? tmp : "/tmp");
+        if (!mkdtemp(c->dir)) {
+                fprintf(stderr, "%s: can't make a temporary directory: %s\n", c->dir, strerror(errno));
+                return false;
+        }
+        snprintf(c->url, sizeof c->url, "sqlite:%s/conf.db", c->dir);
+        return true;
+}
+
+static bool place_in_memory(struct conf *c)
+{
+        dal_fake_server *server = dal_fake_new();
+        char url[DAL_FAKE_URL_SIZE];
+
+        if (!server || !conf_fake_answers(server))
+                return false;
+        if (c->driver->caps & DAL_CAP_TX_MODE)
+                dal_fake_url_modal(server, url);
+        else
+                dal_fake_url(server, url);
+        snprintf(c->url, sizeof c->url, "%s", url);
+        c->server = server;
+        return true;
+}
+
+static bool make_place(struct conf *c)
+{
+        const char *url;
+
+        if (c->q->dialect == DAL_DIALECT_common)
+                return place_in_memory(c);
+        if (!c->q->env)
+                return place_in_file(c);
+        url = getenv(c->q->env);
+        if (!url || !url[0]) {
+                fprintf(stderr,
+                        "%s is not set: it names the %s server to test against.\n"
+                        "Start one and load its address with: tests/containers/servers up %s && "
+                        ". build/servers.env\n",
+                        c->q->env, c->q->name, c->q->name);
+                return false;
+        }
+        snprintf(c->server_url, sizeof c->server_url, "%s", url);
+        return place_on_server(c);
+}
+
+bool conf_begin(struct conf *c, const char *engine)
+{
+        memset(c, 0, sizeof *c);
+        c->q = conf_find_quirks(engine);
+        if (!c->q) {
+                fprintf(stderr, "unknown engine '%s'\n", engine);
+                return false;
+        }
+        c->driver = c->q->driver();
+        if (!make_place(c))
+                return false;
+        if (dal_dsn_parse(c->url, &c->dsn, &c->err) != DAL_OK)
+                return complain(c, "the URL");
+        for (const char *const *ddl = c->q->ddl; ddl && *ddl; ddl++) {
+                if (!script(c, c->url, *ddl))
+                        return false;
+        }
+        return true;
+}
+
+void conf_end(struct conf *c)
+{
+        char text[192];
+
+        if (c->place[0]) {
+                bool is_postgres = c->q->dialect == DAL_DIALECT_postgres;
+                snprintf(text, sizeof text, "DROP %s %s%s", is_postgres ? "SCHEMA" : "DATABASE", c->place,
+                         is_postgres ? " CASCADE" : "");
+                script(c, c->server_url, text);
+        }
+        if (c->dir[0]) {
+                static const char *const files[] = {"conf.db", "conf.db-wal", "conf.db-shm",
+                                                    "conf.db-journal"};
+                for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+                        snprintf(text, sizeof text, "%s/%s", c->dir, files[i]);
+                        unlink(text);
+                }
+                rmdir(c->dir);
+        }
+        dal_dsn_free(c->dsn);
+        if (c->server && dal_fake_get_stats(c->server).n_live == 0)
+                dal_fake_free(c->server);
+}
+
+/* --- Running ------------------------------------------------------------------------------------------- */
+
+struct running {
+        struct conf *c;
+        const struct conf_case *one;
+};
+
+/* A new server for each case; one with sessions left over by a failed case is left alone. */
+static bool fresh_server(struct conf *c)
+{
+        if (dal_fake_get_stats(c->server).n_live == 0)
+                dal_fake_free(c->server);
+        dal_dsn_free(c->dsn);
+        c->dsn = NULL;
+        return place_in_memory(c) && dal_dsn_parse(c->url, &c->dsn, &c->err) == DAL_OK;
+}
+
+static bool empty_tables(struct conf *c)
+{
+        static const char *const sql[] = {"DELETE FROM conf_item", "DELETE FROM conf_account",
+                                          "DELETE FROM conf_value"};
+
+        for (size_t i = 0; i < sizeof sql / sizeof sql[0]; i++) {
+                if (dal_conn_script(c->conn, sql[i], SOON, &c->err) != DAL_OK)
+                        return complain(c, sql[i]);
+        }
+        return true;
+}
+
+static int case_begin(void **state)
+{
+        struct running *r = *state;
+        struct conf *c = r->c;
+        dal_conn_options options = DAL_CONN_OPTIONS_INIT;
+
+        options.service = "conformance";
+        options.lock_timeout_ms = 10000;
+        if (c->server && !fresh_server(c))
+                return -1;
+        if (dal_conn_open(c->driver, c->dsn, &options, SOON, &c->conn, &c->err) != DAL_OK) {
+                complain(c, "connect");
+                return -1;
+        }
+        return c->server || empty_tables(c) ? 0 : -1;
+}
+
+static int case_end(void **state)
+{
+        struct running *r = *state;
+
+        dal_conn_close(r->c->conn);
+        r->c->conn = NULL;
+        return 0;
+}
+
+static void case_run(void **state)
+{
+        struct running *r = *state;
+
+        memset(&r->c->err, 0, sizeof r->c->err);
+        r->one->run(r->c);
+}
+
+int conf_run(struct conf *c, const char *suite, const struct conf_case *const *topics, const char *filter)
+{
+        static struct running running[256];
+        static struct CMUnitTest tests[256];
+        size_t n = 0;
+
+        for (; *topics; topics++) {
+                for (const struct conf_case *one = *topics; one->name && n < 256; one++, n++) {
+                        running[n] = (struct running){c, one};
+                        tests[n] =
+                                (struct CMUnitTest){one->name, case_run, case_begin, case_end, &running[n]};
+                }
+        }
+        if (filter)
+                cmocka_set_test_filter(filter);
+        return _cmocka_run_group_tests(suite, tests, n, NULL, NULL);
+}
+
+/* --- What cases use ------------------------------------------------------------------------------------ */
+
+void conf_ok(struct conf *c, dal_status s, const char *call, const char *file, int line)
+{
+        if (s == DAL_OK)
+                return;
+        print_error("%s\n    gave %s (%s, sqlstate '%s', code %d): %s\n", call, dal_error_status_name(s),
+                    dal_error_class_name(c->err.error_class), c->err.sqlstate, (int)c->err.vendor_code,
+                    c->err.message);
+        _fail(file, line);
+}
+
+void conf_fails(struct conf *c, dal_status s, dal_error_class wanted, const char *call, const char *file,
+                int line)
+{
+        if (s == dal_error_class_status(wanted) && c->err.error_class == wanted && c->err.status == s &&
+            c->err.message[0] && !strchr(c->err.message, '\n'))
+                return;
+        print_error("%s\n    should fail with the class %s, but gave %s", call, dal_error_class_name(wanted),
+                    dal_error_status_name(s));
+        if (s != DAL_OK)
+                print_error(" (%s, sqlstate '%s', code %d): %s", dal_error_class_name(c->err.error_class),
+                            c->err.sqlstate, (int)c->err.vendor_code, c->err.message);
+        print_error("\n");
+        _fail(file, line);
+}
+
+dal_conn *conf_open(struct conf *c, const dal_conn_options *options)
+{
+        dal_conn *conn = NULL;
+
+        OK(dal_conn_open(c->driver, c->dsn, options, SOON, &conn, &c->err));
+        return conn;
+}
+
+dal_cluster *conf_cluster(struct conf *c, const dal_cluster_options *options)
+{
+        dal_cluster *cluster = NULL;
+        const dal_driver *drivers[1] = {c->driver};
+
+        OK(dal_cluster_open(c->url, drivers, 1, options, &cluster, &c->err));
+        return cluster;
+}
+
+void conf_cluster_end(struct conf *c, dal_cluster *cluster)
+{
+        dal_shard_info info;
+
+        /* A connection that had to be rolled back or closed may take a moment. */
+        for (int i = 0; i < 100; i++) {
+                OK(dal_cluster_shard_info(cluster, 0, &info, &c->err));
+                if (info.pool.idle == info.pool.size)
+                        break;
+                conf_sleep_ms(20);
+        }
+        assert_int_equal(info.pool.leased, 0);
+        assert_int_equal(info.pool.waiting, 0);
+        assert_int_equal(info.pool.idle, info.pool.size);
+        OK(dal_cluster_close(cluster, 5000, &c->err));
+}
+
+int64_t conf_number(struct conf *c, dal_conn *conn, const dal_stmt *stmt, dal_params params)
+{
+        dal_rows *rows = NULL;
+        int64_t n = -1;
+
+        OK(dal_conn_query(conn, stmt, params, SOON, &rows, &c->err));
+        OK(dal_rows_first(rows, &c->err));
+        OK(dal_rows_int64(rows, 0, &n, &c->err));
+        dal_rows_close(rows);
+        return n;
+}
+
+bool conf_has_cap(const struct conf *c, uint32_t cap)
+{
+        return (c->driver->caps & cap) != 0;
+}
+
+void conf_sleep_ms(uint32_t ms)
+{
+        struct timespec ts = {(time_t)(ms / 1000), (long)(ms % 1000) * 1000000};
+
+        while (nanosleep(&ts, &ts) != 0 && errno == EINTR) {
+        }
+}
+
+struct conf_meeting {
+        pthread_mutex_t lock;
+        pthread_cond_t came;
+        unsigned n;
+};
+
+struct conf_meeting *conf_meeting_new(void)
+{
+        struct conf_meeting *m = calloc(1, sizeof *m);
+        pthread_condattr_t attr;
+
+        assert_non_null(m);
+        pthread_mutex_init(&m->lock, NULL);
+        pthread_condattr_init(&attr);
+        pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+        pthread_cond_init(&m->came, &attr);
+        pthread_condattr_destroy(&attr);
+        return m;
+}
+
+void conf_meeting_free(struct conf_meeting *m)
+{
+        pthread_cond_destroy(&m->came);
+        pthread_mutex_destroy(&m->lock);
+        free(m);
+}
+
+bool conf_meet(struct conf_meeting *m, uint32_t timeout_ms)
+{
+        dal_deadline end = dal_clock_after_ms(timeout_ms);
+        struct timespec ts = {(time_t)(end / 1000000000), (long)(end % 1000000000)};
+        bool met;
+
+        pthread_mutex_lock(&m->lock);
+        m->n++;
+        pthread_cond_broadcast(&m->came);
+        while (m->n < 2 && pthread_cond_timedwait(&m->came, &m->lock, &ts) != ETIMEDOUT) {
+        }
+        met = m->n >= 2;
+        pthread_mutex_unlock(&m->lock);
+        return met;
+}

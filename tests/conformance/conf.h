@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CONF_H
+#define CONF_H
+
+/*
+ * The frame of the conformance and fault suites: one set of cases, run on one engine at a time. What engines do
+ * differently stands in struct quirks and nowhere else. Each run works in a schema, database or file of its own, so
+ * that several suites may use one server together.
+ */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <dal/dal.h>
+#include <dal/drivers/fake.h>
+
+/* Facts about one engine, each with its source in quirks.c. */
+struct quirks {
+        const char *name; /* as given on the command line */
+        const dal_driver *(*driver)(void);
+        const char *env;    /* the variable that holds its URL; NULL = needs no server */
+        const char *engine; /* dal_driver_info.engine */
+        dal_dialect dialect;
+        const char *const *ddl;  /* scripts that make the tables of the suite; NULL-terminated */
+        bool row_locks;          /* two writers may be in transactions together, so they can deadlock */
+        bool deadlock_ends_tx;   /* the server itself ends the victim's transaction */
+        bool error_fails_tx;     /* the server refuses all that follows an error in a transaction */
+        bool first_updater_wins; /* a stale write under REPEATABLE READ is a serialization failure */
+        bool names_unique, names_foreign_key, names_check; /* the error carries the constraint's name */
+        bool names_null_column;                            /* the NOT NULL error carries the column's name */
+        bool counts_round_trips;                           /* there is a server to travel to */
+        bool has_login;                                    /* user and password are checked */
+        bool has_port;                                     /* is reached by TCP */
+        bool ddl_ends_tx;                                  /* DDL commits the open transaction */
+};
+
+struct conf {
+        const struct quirks *q;
+        const dal_driver *driver;
+        char url[1024];        /* leads to the suite's own tables */
+        char server_url[1024]; /* as the environment gave it */
+        char place[64];        /* the schema, database or file made for this run */
+        char dir[128];         /* sqlite: the temporary directory */
+        dal_dsn *dsn;
+        dal_fake_server *server; /* fake: the server itself */
+        dal_conn *conn;          /* opened for each case */
+        dal_error err;           /* of the last call */
+};
+
+struct conf_case {
+        const char *name; /* "topic__behaviour_in_words" */
+        void (*run)(struct conf *c);
+};
+#define CONF_CASE(function)                                                                                  \
+        {                                                                                                    \
+#function, function                                                                          \
+        }
+
+/* Sets up the run; prints what is missing and returns false if it can't. */
+bool conf_begin(struct conf *c, const char *engine);
+void conf_end(struct conf *c);
+/* Runs cases through cmocka, each with a new connection and empty tables; the number that failed. */
+int conf_run(struct conf *c, const char *suite, const struct conf_case *const *topics, const char *filter);
+
+const struct quirks *conf_find_quirks(const char *name);
+/* Answers for the statements of the suite. */
+bool conf_fake_answers(dal_fake_server *server);
+
+/* --- What cases use ------------------------------------------------------------------------------------ */
+
+/* Fails the case unless the call succeeded; or unless it failed with the class. Both show c->err. */
+#define OK(call)            conf_ok(c, (call), #call, __FILE__, __LINE__)
+#define FAILS(call, wanted) conf_fails(c, (call), DAL_CLASS_##wanted, #call, __FILE__, __LINE__)
+void conf_ok(struct conf *c, dal_status s, const char *call, const char *file, int line);
+void conf_fails(struct conf *c, dal_status s, dal_error_class wanted, const char *call, const char *file,
+                int line);
+
+/* A deadline far enough for any single step of a test. */
+#define SOON dal_clock_after_ms(20000)
+
+dal_conn *conf_open(struct conf *c, const dal_conn_options *options);
+/* Opens a cluster of this one database. `options` may be NULL. */
+dal_cluster *conf_cluster(struct conf *c, const dal_cluster_options *options);
+/* Checks that every connection came home, and closes. */
+void conf_cluster_end(struct conf *c, dal_cluster *cluster);
+/* Appends a key to a URL. */
+void conf_url_with(char *out, size_t size, const char *url, const char *key, const char *value);
+/* Runs a query that gives one integer. */
+int64_t conf_number(struct conf *c, dal_conn *conn, const dal_stmt *stmt, dal_params params);
+bool conf_has_cap(const struct conf *c, uint32_t cap);
+
+/* A meeting of two threads that does not wait for ever: true if the other one came. */
+struct conf_meeting;
+struct conf_meeting *conf_meeting_new(void);
+void conf_meeting_free(struct conf_meeting *m);
+bool conf_meet(struct conf_meeting *m, uint32_t timeout_ms);
+void conf_sleep_ms(uint32_t ms);
+
+/* Statements that several topics use; tables conf_account (id, balance) and conf_item (id, code, parent, qty). */
+extern const dal_stmt conf_add_account;    /* id, balance */
+extern const dal_stmt conf_add_balance;    /* amount, id */
+extern const dal_stmt conf_balance;        /* id: balance */
+extern const dal_stmt conf_remove_account; /* id */
+extern const dal_stmt conf_all_accounts;   /* rows id, balance by id */
+extern const dal_stmt conf_count_accounts; /* one number */
+extern const dal_stmt conf_add_item;       /* id, code, parent, qty */
+extern const dal_stmt conf_numbers;        /* n: rows 0 to n - 1, n at most 100000, received whole */
+extern const dal_stmt conf_stream;         /* the same, streamed */
+extern const dal_stmt conf_sleep;          /* takes ten seconds */
+
+extern const struct conf_case values_conf[], statements_conf[], rows_conf[], errors_conf[],
+        transactions_conf[], cluster_conf[], contention_conf[], connect_conf[];
+
+#endif

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* conformance ENGINE [FILTER]: runs the suite on one engine; FILTER is a pattern of case names: "cluster__*". */
+
+#include <stdlib.h>
+
+#include "conf.h"
+
+int main(int argc, char **argv)
+{
+        static const struct conf_case *const topics[] = {values_conf,     statements_conf,   rows_conf,
+                                                         errors_conf,     transactions_conf, cluster_conf,
+                                                         contention_conf, connect_conf,      NULL};
+        static struct conf c;
+        int n_failed;
+
+        if (argc < 2 || argc > 3) {
+                fprintf(stderr, "usage: conformance fake|sqlite|postgres|mysql|mariadb [FILTER]\n");
+                return 64;
+        }
+        if (!conf_begin(&c, argv[1]))
+                return 1;
+        n_failed = conf_run(&c, argv[1], topics, argc > 2 ? argv[2] : NULL);
+        conf_end(&c);
+        return n_failed ? 1 : 0;
+}

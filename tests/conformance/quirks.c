@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT */
+/* The facts about each engine, the tables of the suite, and the statements that several topics share. */
+
+#include "conf.h"
+
+#ifdef CONF_SQLITE
+#include <dal/drivers/sqlite.h>
+#endif
+#ifdef CONF_POSTGRES
+#include <dal/drivers/postgres.h>
+#endif
+#ifdef CONF_MYSQL
+#include <dal/drivers/mysql.h>
+#endif
+
+#define ACCOUNT_AND_ITEM                                                                                     \
+        "CREATE TABLE conf_account (id BIGINT NOT NULL PRIMARY KEY, balance BIGINT NOT NULL)",               \
+                "CREATE TABLE conf_item (id BIGINT NOT NULL PRIMARY KEY, code VARCHAR(40) NOT NULL, "        \
+                "parent BIGINT, qty BIGINT, CONSTRAINT conf_item_code_uq UNIQUE (code), "                    \
+                "CONSTRAINT conf_item_parent_fk FOREIGN KEY (parent) REFERENCES conf_account (id), "         \
+                "CONSTRAINT conf_item_qty_ck CHECK (qty >= 0))",                                             \
+                "CREATE TABLE conf_digit (d BIGINT NOT NULL PRIMARY KEY)",                                   \
+                "INSERT INTO conf_digit (d) VALUES (0), (1), (2), (3), (4), (5), (6), (7), (8), (9)"
+
+#ifdef CONF_SQLITE
+static const char *const sqlite_ddl[] = {
+        ACCOUNT_AND_ITEM,
+        "CREATE TABLE conf_value (id INTEGER PRIMARY KEY, b BOOLEAN, i BIGINT, u BIGINT, d DOUBLE, "
+        "n DECIMAL_TEXT, t TEXT, y BLOB, ts TIMESTAMP, da DATE, uu UUID)",
+        NULL};
+#endif
+#ifdef CONF_POSTGRES
+static const char *const postgres_ddl[] = {
+        ACCOUNT_AND_ITEM,
+        "CREATE TABLE conf_value (id BIGINT PRIMARY KEY, b BOOLEAN, i BIGINT, u NUMERIC(20), "
+        "d DOUBLE PRECISION, n NUMERIC, t TEXT, y BYTEA, ts TIMESTAMPTZ, da DATE, uu UUID)",
+        NULL};
+#endif
+#ifdef CONF_MYSQL
+static const char *const mysql_ddl[] = {
+        ACCOUNT_AND_ITEM,
+        "CREATE TABLE conf_value (id BIGINT PRIMARY KEY, b BOOLEAN, i BIGINT, u BIGINT UNSIGNED, d DOUBLE, "
+        "n DECIMAL(40, 10), t LONGTEXT, y LONGBLOB, ts DATETIME(6), da DATE, uu BINARY(16))",
+        NULL};
+#endif
+
+static const struct quirks engines[] = {
+        {
+                .name = "fake",
+                .driver = dal_driver_fake,
+                .engine = "fake",
+                .dialect = DAL_DIALECT_common,
+                /* Source: drivers/include/dal/drivers/fake.h; it behaves as PostgreSQL does. */
+                .row_locks = true,
+                .error_fails_tx = true,
+                .first_updater_wins = true,
+                .names_unique = true,
+                .names_foreign_key = true,
+                .names_check = true,
+                .names_null_column = false,
+                .counts_round_trips = true,
+        },
+        {
+                .name = "fakemodal",
+                .driver = dal_driver_fake_modal,
+                .engine = "fakemodal",
+                .dialect = DAL_DIALECT_common,
+                /* Source: the same header; it behaves as the MySQL family does. */
+                .row_locks = true,
+                .deadlock_ends_tx = true,
+                .first_updater_wins = true,
+                .names_unique = true,
+                .names_foreign_key = true,
+                .names_check = true,
+                .counts_round_trips = true,
+        },
+#ifdef CONF_SQLITE
+        {
+                .name = "sqlite",
+                .driver = dal_driver_sqlite,
+                .engine = "sqlite",
+                .dialect = DAL_DIALECT_sqlite,
+                .ddl = sqlite_ddl,
+                /* Source: sqlite.org/lockingv3.html: one writer for each database file. */
+                .row_locks = false,
+                /* Source: sqlite.org/lang_transaction.html, "Response To Errors Within A Transaction": a
+                 * constraint error undoes its statement only. */
+                .error_fails_tx = false,
+                /* SQLite 3.40 says "CHECK constraint failed: NAME" and "NOT NULL constraint failed: TABLE.COLUMN",
+                 * but for UNIQUE only the columns and for a foreign key nothing. Measured. */
+                .names_check = true,
+                .names_null_column = true,
+        },
+#endif
+#ifdef CONF_POSTGRES
+        {
+                .name = "postgres",
+                .driver = dal_driver_postgres,
+                .env = "DAL_TEST_POSTGRES",
+                .engine = "postgresql",
+                .dialect = DAL_DIALECT_postgres,
+                .ddl = postgres_ddl,
+                .row_locks = true,
+                /* Source: PostgreSQL 15 manual, appendix A, 25P02 in_failed_sql_transaction. */
+                .error_fails_tx = true,
+                /* Source: manual 13.2.2: "could not serialize access due to concurrent update". */
+                .first_updater_wins = true,
+                /* Source: manual 55.8 "Error and Notice Message Fields", fields n, t and c. */
+                .names_unique = true,
+                .names_foreign_key = true,
+                .names_check = true,
+                .names_null_column = true,
+                .counts_round_trips = true,
+                .has_login = true,
+                .has_port = true,
+        },
+#endif
+#ifdef CONF_MYSQL
+        {
+                .name = "mysql",
+                .driver = dal_driver_mysql,
+                .env = "DAL_TEST_MYSQL",
+                .engine = "mysql",
+                .dialect = DAL_DIALECT_mysql,
+                .ddl = mysql_ddl,
+                .row_locks = true,
+                /* Source: MySQL manual 17.20.5 "InnoDB Error Handling": a deadlock rolls back the entire
+                 * transaction, a duplicate key only the statement. */
+                .deadlock_ends_tx = true,
+                .error_fails_tx = false,
+                /* A stale write under REPEATABLE READ succeeds. Measured on 9.7. */
+                .first_updater_wins = false,
+                /* Names stand in the messages of errors 1062, 1452, 3819 and 1048. */
+                .names_unique = true,
+                .names_foreign_key = true,
+                .names_check = true,
+                .names_null_column = true,
+                .counts_round_trips = true,
+                .has_login = true,
+                .has_port = true,
+                /* Source: manual 15.3.3 "Statements That Cause an Implicit Commit". */
+                .ddl_ends_tx = true,
+        },
+        {
+                .name = "mariadb",
+                .driver = dal_driver_mysql,
+                .env = "DAL_TEST_MARIADB",
+                .engine = "mariadb",
+                .dialect = DAL_DIALECT_mariadb,
+                .ddl = mysql_ddl,
+                .row_locks = true,
+                .deadlock_ends_tx = true,
+                .error_fails_tx = false,
+                /* innodb_snapshot_isolation is off by default before 11.6.2. Source: MariaDB documentation. */
+                .first_updater_wins = false,
+                /* Names stand in the messages of errors 1062, 1452, 4025 and 1048. */
+                .names_unique = true,
+                .names_foreign_key = true,
+                .names_check = true,
+                .names_null_column = true,
+                .counts_round_trips = true,
+                .has_login = true,
+                .has_port = true,
+                .ddl_ends_tx = true,
+        },
+#endif
+};
+
+const struct quirks *conf_find_quirks(const char *name)
+{
+        for (size_t i = 0; i < sizeof engines / sizeof engines[0]; i++) {
+                if (strcmp(engines[i].name, name) == 0)
+                        return &engines[i];
+        }
+        return NULL;
+}
+
+const dal_stmt conf_add_account =
+        DAL_STMT("add_account", "INSERT INTO conf_account (id, balance) VALUES (?, ?)");
+const dal_stmt conf_add_balance =
+        DAL_STMT("add_balance", "UPDATE conf_account SET balance = balance + ? WHERE id = ?");
+const dal_stmt conf_balance = DAL_STMT("balance", "SELECT balance FROM conf_account WHERE id = ?");
+const dal_stmt conf_remove_account = DAL_STMT("remove_account", "DELETE FROM conf_account WHERE id = ?");
+const dal_stmt conf_all_accounts =
+        DAL_STMT("all_accounts", "SELECT id, balance FROM conf_account ORDER BY id");
+const dal_stmt conf_count_accounts = DAL_STMT("count_accounts", "SELECT COUNT(*) FROM conf_account");
+const dal_stmt conf_add_item =
+        DAL_STMT("add_item", "INSERT INTO conf_item (id, code, parent, qty) VALUES (?, ?, ?, ?)");
+
+/* Five digits make a hundred thousand rows; a recursive query is limited to 1000 steps on the MySQL family. */
+#define NUMBERS                                                                                              \
+        "SELECT e.d * 10000 + d.d * 1000 + c.d * 100 + b.d * 10 + a.d AS n "                                 \
+        "FROM conf_digit e CROSS JOIN conf_digit d CROSS JOIN conf_digit c CROSS JOIN conf_digit b "         \
+        "CROSS JOIN conf_digit a WHERE e.d * 10000 + d.d * 1000 + c.d * 100 + b.d * 10 + a.d < ?"
+const dal_stmt conf_numbers = DAL_STMT("numbers", NUMBERS);
+const dal_stmt conf_stream = DAL_STMT("stream", NUMBERS, .flags = DAL_STMT_STREAM);
+
+/* SQLite has no SLEEP: it counts. MySQL's SLEEP reports an interruption only where the query has a table. */
+const dal_stmt conf_sleep =
+        DAL_STMT("sleep", "SELECT 'only the fake server sleeps by itself'",
+                 .sqlite = "WITH RECURSIVE r (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r) "
+                           "SELECT COUNT(*) FROM (SELECT n FROM r LIMIT 2000000000)",
+                 .postgres = "SELECT pg_sleep(10)", .mysql = "SELECT SLEEP(10) FROM conf_digit WHERE d = 1");

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: MIT */
+/* The cursor: one at a time, closed early, streamed, and failing half-way. */
+
+#include "conf.h"
+
+#define N_MANY 100000
+
+static dal_rows *query_numbers(struct conf *c, const dal_stmt *stmt, int64_t n)
+{
+        dal_rows *rows = NULL;
+
+        OK(dal_conn_query(c->conn, stmt, DAL_PARAMS(dal_int64(n)), SOON, &rows, &c->err));
+        return rows;
+}
+
+/* Reads to the end; the sum of the first column. */
+static int64_t read_all(struct conf *c, dal_rows *rows, int64_t *n_out)
+{
+        int64_t sum = 0, value;
+        bool found;
+
+        *n_out = 0;
+        while (OK(dal_rows_next(rows, &found, &c->err)), found) {
+                OK(dal_rows_int64(rows, 0, &value, &c->err));
+                sum += value;
+                ++*n_out;
+        }
+        return sum;
+}
+
+static void check_usable(struct conf *c)
+{
+        int64_t n;
+        dal_rows *rows = query_numbers(c, &conf_numbers, 3);
+
+        assert_int_equal(read_all(c, rows, &n), 3);
+        assert_int_equal(n, 3);
+        dal_rows_close(rows);
+        assert_int_equal(dal_conn_tx_state(c->conn), DAL_TX_STATE_IDLE);
+}
+
+static void rows__busy_while_open(struct conf *c)
+{
+        static const dal_stmt *const both[] = {&conf_numbers, &conf_stream};
+
+        for (size_t i = 0; i < 2; i++) {
+                dal_rows *rows = query_numbers(c, both[i], 100), *second = NULL;
+                bool found = false;
+                int64_t n, sum;
+                OK(dal_rows_next(rows, &found, &c->err));
+                assert_true(found);
+                FAILS(dal_conn_query(c->conn, &conf_numbers, DAL_PARAMS(dal_int64(1)), SOON, &second,
+                                     &c->err),
+                      BUSY);
+                FAILS(dal_conn_exec(c->conn, &conf_remove_account, DAL_PARAMS(dal_int64(1)), SOON, NULL,
+                                    &c->err),
+                      BUSY);
+                FAILS(dal_conn_ping(c->conn, SOON, &c->err), BUSY);
+                /* The first cursor has not noticed. */
+                OK(dal_rows_int64(rows, 0, &sum, &c->err));
+                sum += read_all(c, rows, &n);
+                assert_int_equal(sum, 4950);
+                dal_rows_close(rows);
+                check_usable(c);
+        }
+}
+
+static void rows__early_close_leaves_the_connection_usable(struct conf *c)
+{
+        static const dal_stmt *const both[] = {&conf_numbers, &conf_stream};
+
+        for (size_t i = 0; i < 2; i++) {
+                for (int n_read = 0; n_read < 3; n_read++) {
+                        dal_rows *rows = query_numbers(c, both[i], 50000);
+                        bool found;
+                        for (int k = 0; k < n_read; k++)
+                                OK(dal_rows_next(rows, &found, &c->err));
+                        dal_rows_close(rows);
+                        check_usable(c);
+                }
+        }
+}
+
+static void rows__streams_a_hundred_thousand(struct conf *c)
+{
+        int64_t n, sum;
+        dal_rows *rows = query_numbers(c, &conf_stream, N_MANY);
+
+        sum = read_all(c, rows, &n);
+        assert_int_equal(n, N_MANY);
+        assert_true(sum == (int64_t)N_MANY * (N_MANY - 1) / 2);
+        dal_rows_close(rows);
+        check_usable(c);
+}
+
+/*
+ * A statement that fails at its 500th row. Each engine has an expression of its own that fails late: a scalar query
+ * with two rows, or on SQLite, which takes the first of these, the absolute value of the smallest integer.
+ */
+#define FAIL_AT_500                                                                                          \
+        "SELECT (SELECT z.d FROM conf_digit z WHERE z.d < CASE WHEN c.d * 100 + b.d * 10 + a.d = 500 "       \
+        "THEN 2 ELSE 1 END) AS n FROM conf_digit c CROSS JOIN conf_digit b CROSS JOIN conf_digit a"
+#define FAIL_AT_500_SQLITE                                                                                   \
+        "SELECT abs(CASE WHEN c.d * 100 + b.d * 10 + a.d = 500 THEN -9223372036854775807 - 1 ELSE 0 END) "   \
+        "AS n "                                                                                              \
+        "FROM conf_digit c CROSS JOIN conf_digit b CROSS JOIN conf_digit a"
+static const dal_stmt fails_late =
+        DAL_STMT("fails_late", FAIL_AT_500, .sqlite = FAIL_AT_500_SQLITE, .flags = DAL_STMT_STREAM);
+static const dal_stmt fails_whole = DAL_STMT("fails_whole", FAIL_AT_500, .sqlite = FAIL_AT_500_SQLITE);
+
+static void rows__error_after_some_rows_is_an_error(struct conf *c)
+{
+        static const dal_stmt *const both[] = {&fails_late, &fails_whole};
+
+        for (size_t i = 0; i < 2; i++) {
+                dal_rows *rows = NULL;
+                bool found = true;
+                dal_status s = dal_conn_query(c->conn, both[i], DAL_NO_PARAMS, SOON, &rows, &c->err);
+                int64_t n = 0;
+                while (s == DAL_OK && found) {
+                        s = dal_rows_next(rows, &found, &c->err);
+                        n += s == DAL_OK && found;
+                }
+                assert_int_not_equal(s, DAL_OK);
+                assert_int_equal(c->err.status, s);
+                assert_true(c->err.message[0]);
+                assert_false(c->err.conn_gone);
+                assert_true(n < 1000);
+                dal_rows_close(rows);
+                check_usable(c);
+        }
+}
+
+/* Closing before the error comes is no error either. */
+static void rows__closed_before_its_error(struct conf *c)
+{
+        dal_rows *rows = NULL;
+        bool found = false;
+        dal_status s = dal_conn_query(c->conn, &fails_late, DAL_NO_PARAMS, SOON, &rows, &c->err);
+
+        if (s == DAL_OK) {
+                s = dal_rows_next(rows, &found, &c->err);
+                dal_rows_close(rows);
+        }
+        check_usable(c);
+}
+
+static void rows__names_its_columns(struct conf *c)
+{
+        dal_rows *rows = NULL;
+
+        OK(dal_conn_query(c->conn, &conf_all_accounts, DAL_NO_PARAMS, SOON, &rows, &c->err));
+        assert_int_equal(dal_rows_n_columns(rows), 2);
+        assert_string_equal(dal_rows_column(rows, 0), "id");
+        assert_string_equal(dal_rows_column(rows, 1), "balance");
+        assert_null(dal_rows_column(rows, 2));
+        assert_int_equal(dal_rows_find_column(rows, "balance"), 1);
+        assert_int_equal(dal_rows_find_column(rows, "nothing"), -1);
+        dal_rows_close(rows);
+}
+
+static void rows__first_of_none_is_not_found(struct conf *c)
+{
+        dal_rows *rows = NULL;
+
+        OK(dal_conn_query(c->conn, &conf_balance, DAL_PARAMS(dal_int64(404)), SOON, &rows, &c->err));
+        assert_int_equal(dal_rows_first(rows, &c->err), DAL_ERR_NOT_FOUND);
+        dal_rows_close(rows);
+        check_usable(c);
+}
+
+static void rows__getter_without_a_row_refused(struct conf *c)
+{
+        dal_rows *rows = query_numbers(c, &conf_numbers, 1);
+        int64_t value = 42;
+        bool found = true;
+
+        FAILS(dal_rows_int64(rows, 0, &value, &c->err), STATE);
+        OK(dal_rows_next(rows, &found, &c->err));
+        OK(dal_rows_next(rows, &found, &c->err));
+        assert_false(found);
+        FAILS(dal_rows_int64(rows, 0, &value, &c->err), STATE);
+        assert_true(dal_rows_is_null(rows, 0));
+        /* Asking again after the end is still the end. */
+        OK(dal_rows_next(rows, &found, &c->err));
+        assert_false(found);
+        dal_rows_close(rows);
+}
+
+static void rows__exec_of_a_query_drops_its_rows(struct conf *c)
+{
+        OK(dal_conn_exec(c->conn, &conf_numbers, DAL_PARAMS(dal_int64(1000)), SOON, NULL, &c->err));
+        check_usable(c);
+}
+
+static void rows__query_without_rows_has_none(struct conf *c)
+{
+        dal_rows *rows = NULL;
+        bool found = true;
+
+        OK(dal_conn_query(c->conn, &conf_remove_account, DAL_PARAMS(dal_int64(404)), SOON, &rows, &c->err));
+        assert_int_equal(dal_rows_n_columns(rows), 0);
+        OK(dal_rows_next(rows, &found, &c->err));
+        assert_false(found);
+        dal_rows_close(rows);
+        check_usable(c);
+}
+
+static void rows__close_accepts_null(struct conf *c)
+{
+        (void)c;
+        dal_rows_close(NULL);
+}
+
+const struct conf_case rows_conf[] = {
+        CONF_CASE(rows__busy_while_open),
+        CONF_CASE(rows__early_close_leaves_the_connection_usable),
+        CONF_CASE(rows__streams_a_hundred_thousand),
+        CONF_CASE(rows__error_after_some_rows_is_an_error),
+        CONF_CASE(rows__closed_before_its_error),
+        CONF_CASE(rows__names_its_columns),
+        CONF_CASE(rows__first_of_none_is_not_found),
+        CONF_CASE(rows__getter_without_a_row_refused),
+        CONF_CASE(rows__exec_of_a_query_drops_its_rows),
+        CONF_CASE(rows__query_without_rows_has_none),
+        CONF_CASE(rows__close_accepts_null),
+        {NULL, NULL},
+};
