@@ -28,8 +28,6 @@ dal_status dal_driver_check(const dal_driver *driver, dal_error *err)
                 missing = "column";
         if (!driver->discard)
                 missing = "discard";
-        if (!driver->discard)
-                missing = "discard";
         if (!driver->fetch)
                 missing = "fetch";
         if (!driver->result)
