@@ -280,7 +280,8 @@ dal_status dal_conn_commit(dal_conn *conn, dal_deadline deadline, dal_error *err
         memset(&request, 0, sizeof request);
         request.kind = DAL_REQUEST_COMMIT;
         s = dal__conn_send_all(conn, &request, deadline, &result, &outcome, &local);
-        if (s && local.conn_gone && outcome.was_sent && (pipelined || outcome.reached_last)) {
+        if (s && local.conn_gone && !local.not_sent && outcome.was_sent &&
+            (pipelined || outcome.reached_last)) {
                 end_tx(conn);
                 return in_doubt(&local, err);
         }
@@ -371,21 +372,26 @@ dal_status dal__conn_set_tx_mode(dal_conn *conn, bool tx_mode, dal_deadline dead
         return s;
 }
 
+/* Nothing to undo: the everyday case, told without a call beyond the driver's own word. */
+static bool is_clean(const dal_conn *conn)
+{
+        return !conn->broken && !conn->in_tx && !conn->rows_open && !conn->awaiting && !conn->session_dirty &&
+               conn->n_pending == 0 && conn->driver->tx_state(conn->state) == DAL_TX_STATE_IDLE;
+}
+
 void dal__conn_clean(dal_conn *conn, dal_deadline deadline, bool *reusable_out)
 {
-        *reusable_out = false;
-        dal_conn_rollback(conn, deadline, NULL); /* only if the server says there is something to roll back */
         conn->on_rows_close = NULL;
         conn->insert_id = 0;
-        if (conn->broken || conn->driver->tx_state(conn->state) != DAL_TX_STATE_IDLE)
+        *reusable_out = is_clean(conn);
+        if (*reusable_out)
                 return;
-        if (conn->session_dirty) {
-                if (!conn->driver->reset || conn->driver->reset(conn->state, deadline, NULL)) {
+        dal_conn_rollback(conn, deadline, NULL); /* only if the server says there is something to roll back */
+        if (!conn->broken && conn->session_dirty) {
+                if (!conn->driver->reset || conn->driver->reset(conn->state, deadline, NULL))
                         conn->broken = true;
-                        return;
-                }
                 conn->stats.n_round_trips++;
                 conn->session_dirty = false;
         }
-        *reusable_out = true;
+        *reusable_out = is_clean(conn);
 }

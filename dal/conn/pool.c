@@ -388,7 +388,7 @@ static dal_status make_ready(dal_pool *pool, dal__pool_slot *slot, const claim *
                              dal_error *err)
 {
         int64_t now = slot->since;
-        dal_error error = DAL_ERROR_INIT;
+        dal_error error; /* filled by a failure only */
         dal_deadline limit = dal_clock_earlier(c->deadline, now + pool->connect_timeout);
         dal_status s = DAL_OK;
 

@@ -37,7 +37,7 @@ static dal_status note(dal_tx *tx, dal_status s, const dal_error *failure, dal_e
 dal_status dal_tx_exec(dal_tx *tx, const dal_stmt *stmt, dal_params params, int64_t *n_rows_out,
                        dal_error *err)
 {
-        dal_error failure = DAL_ERROR_INIT;
+        dal_error failure; /* filled by a failure only: clearing it would cost more than the call */
         dal_status s = check_thread(tx, err);
 
         if (s)
@@ -48,7 +48,7 @@ dal_status dal_tx_exec(dal_tx *tx, const dal_stmt *stmt, dal_params params, int6
 
 dal_status dal_tx_query(dal_tx *tx, const dal_stmt *stmt, dal_params params, dal_rows **out, dal_error *err)
 {
-        dal_error failure = DAL_ERROR_INIT;
+        dal_error failure; /* filled by a failure only: clearing it would cost more than the call */
         dal_status s = check_thread(tx, err);
 
         *out = NULL;
@@ -62,7 +62,7 @@ dal_status dal_tx_query(dal_tx *tx, const dal_stmt *stmt, dal_params params, dal
 
 dal_status dal_tx_queue(dal_tx *tx, const dal_stmt *stmt, dal_params params, dal_error *err)
 {
-        dal_error failure = DAL_ERROR_INIT;
+        dal_error failure; /* filled by a failure only: clearing it would cost more than the call */
         dal_status s = check_thread(tx, err);
 
         if (s)
@@ -74,7 +74,7 @@ dal_status dal_tx_queue(dal_tx *tx, const dal_stmt *stmt, dal_params params, dal
 dal_status dal_tx_exec_dynamic(dal_tx *tx, const char *sql, dal_params params, int64_t *n_rows_out,
                                dal_error *err)
 {
-        dal_error failure = DAL_ERROR_INIT;
+        dal_error failure; /* filled by a failure only: clearing it would cost more than the call */
         dal_status s = check_thread(tx, err);
 
         if (s)
@@ -86,7 +86,7 @@ dal_status dal_tx_exec_dynamic(dal_tx *tx, const char *sql, dal_params params, i
 dal_status dal_tx_query_dynamic(dal_tx *tx, const char *sql, dal_params params, dal_rows **out,
                                 dal_error *err)
 {
-        dal_error failure = DAL_ERROR_INIT;
+        dal_error failure; /* filled by a failure only: clearing it would cost more than the call */
         dal_status s = check_thread(tx, err);
 
         *out = NULL;
@@ -100,6 +100,7 @@ dal_status dal_tx_query_dynamic(dal_tx *tx, const char *sql, dal_params params, 
 
 dal_status dal_tx_require_key(dal_tx *tx, dal_key key, dal_error *err)
 {
+        char further[DAL_KEY_TEXT_SIZE], first[DAL_KEY_TEXT_SIZE];
         uint16_t shard;
 
         if (!dal_key_is_set(&key))
@@ -107,14 +108,10 @@ dal_status dal_tx_require_key(dal_tx *tx, dal_key key, dal_error *err)
         shard = dal__map_shard(tx->map, dal_key_slot(&key));
         if (shard == tx->shard)
                 return DAL_OK;
-        if (dal_key_is_set(&tx->key))
-                return dal_error_set(
-                        err, DAL_CLASS_OTHER_SHARD,
-                        "key %s lives on shard %u, but this transaction runs on shard %u for key %s",
-                        key.text, shard, tx->shard, tx->key.text);
         return dal_error_set(err, DAL_CLASS_OTHER_SHARD,
-                             "key %s lives on shard %u, but this transaction runs on shard %u", key.text,
-                             shard, tx->shard);
+                             "key %s lives on shard %u, but this transaction runs on shard %u%s%s",
+                             dal_key_describe(&key, further), shard, tx->shard,
+                             dal_key_is_set(&tx->key) ? " for key " : "", dal_key_describe(&tx->key, first));
 }
 
 uint32_t dal_tx_attempt(const dal_tx *tx)
@@ -296,10 +293,11 @@ static dal_status finish(dal_tx *tx, dal_status s, dal_error *failure)
 
 dal_status dal__tx_attempt(dal_tx *tx, dal_tx_fn *fn, void *arg, dal_error *err)
 {
-        dal_error failure = DAL_ERROR_INIT;
         const dal_tx_options *options = tx->options;
+        dal_error failure;
         dal_status s;
 
+        failure.status = DAL_OK;
         tx->thread = pthread_self();
         s = dal_conn_begin(tx->conn, options->isolation, options->read_only, tx->deadline, &failure);
         if (s == DAL_OK) {

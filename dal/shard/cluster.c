@@ -31,6 +31,8 @@ dal__shard *dal__cluster_find(const dal_cluster *cluster, uint16_t number)
 static dal_status find_by_key(const dal_cluster *cluster, const dal_key *key, dal__shard **out,
                               dal_error *err)
 {
+        char text[DAL_KEY_TEXT_SIZE];
+
         if (!dal_key_is_set(key))
                 return dal_error_set(err, DAL_CLASS_MISSING_KEY,
                                      "no key was given, so no shard can be chosen; to ask all shards use "
@@ -39,7 +41,7 @@ static dal_status find_by_key(const dal_cluster *cluster, const dal_key *key, da
         if (*out)
                 return DAL_OK;
         return dal_error_set(err, DAL_CLASS_NO_SHARD, "no shard owns slot %u of key %s", dal_key_slot(key),
-                             key->text);
+                             dal_key_describe(key, text));
 }
 
 static dal_status find_by_number(const dal_cluster *cluster, uint16_t number, dal__shard **out,
@@ -152,7 +154,7 @@ static dal_status find_target(const dal_cluster *cluster, const struct target *t
 static dal_status attempt_once(const char *here, dal_cluster *cluster, const struct target *target,
                                dal_tx *tx, dal_tx_fn *fn, void *arg, dal_error *err)
 {
-        dal__shard *shard;
+        dal__shard *shard = NULL;
         dal_status s = find_target(cluster, target, &shard, err);
 
         if (s == DAL_OK)
@@ -181,7 +183,7 @@ static dal_status run(const char *here, dal_cluster *cluster, const struct targe
 {
         static const dal_tx_options defaults = DAL_TX_OPTIONS_INIT;
         const dal_tx_options *options = given ? given : &defaults;
-        dal_error failure = DAL_ERROR_INIT;
+        dal_error failure; /* filled by a failure only */
         dal__running running;
         dal_deadline deadline;
         uint64_t random = 0;
@@ -260,7 +262,7 @@ static dal_status single_once(const char *here, dal_cluster *cluster, const dal_
                               const dal_stmt *stmt, dal_params params, dal_deadline deadline,
                               int64_t *n_rows_out, dal_rows **rows_out, dal_error *err)
 {
-        dal__shard *shard;
+        dal__shard *shard = NULL;
         dal_conn *conn;
         dal_status s = find_by_key(cluster, key, &shard, err);
 
@@ -290,7 +292,7 @@ static dal_status single(const char *here, dal_cluster *cluster, const dal_key *
                          dal_params params, int64_t *n_rows_out, dal_rows **rows_out, dal_error *err)
 {
         dal_deadline deadline = dal__cluster_deadline(cluster, 0);
-        dal_error failure = DAL_ERROR_INIT;
+        dal_error failure; /* filled by a failure only */
         uint64_t random = 0;
         dal_status s = dal__cluster_check_open(cluster, err);
 
@@ -343,7 +345,7 @@ static dal_status find_by_index(const dal_cluster *cluster, uint16_t i_shard, da
 
 dal_status dal_cluster_shard_info(dal_cluster *cluster, uint16_t i_shard, dal_shard_info *out, dal_error *err)
 {
-        dal__shard *shard;
+        dal__shard *shard = NULL;
         dal_status s = find_by_index(cluster, i_shard, &shard, err);
 
         if (s)
@@ -369,7 +371,7 @@ uint64_t dal_cluster_map_version(const dal_cluster *cluster)
 dal_status dal_cluster_lease_at(const char *here, dal_cluster *cluster, uint16_t i_shard, dal_conn **out,
                                 dal_error *err)
 {
-        dal__shard *shard;
+        dal__shard *shard = NULL;
         dal_status s = dal__cluster_check_open(cluster, err);
 
         *out = NULL;
@@ -382,7 +384,7 @@ dal_status dal_cluster_lease_at(const char *here, dal_cluster *cluster, uint16_t
 
 void dal_cluster_release(dal_cluster *cluster, uint16_t i_shard, dal_conn *conn)
 {
-        dal__shard *shard;
+        dal__shard *shard = NULL;
 
         if (find_by_index(cluster, i_shard, &shard, NULL) == DAL_OK)
                 dal_pool_release(shard->pool, conn);

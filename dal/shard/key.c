@@ -61,7 +61,7 @@ static dal_key no_key(void)
 /* Appends text for messages; what does not fit is cut at the end of a character. */
 static void append_text(dal_key *key, const char *text, size_t size)
 {
-        size_t room = sizeof key->text - 1 - key->text_size;
+        size_t room = sizeof key->label - 1 - key->n_label;
 
         if (size > room) {
                 size = room;
@@ -69,15 +69,15 @@ static void append_text(dal_key *key, const char *text, size_t size)
                         size--;
         }
         if (size)
-                memcpy(key->text + key->text_size, text, size);
-        key->text_size = (uint8_t)(key->text_size + size);
+                memcpy(key->label + key->n_label, text, size);
+        key->n_label = (uint8_t)(key->n_label + size);
 }
 
 static void append_hex(dal_key *key, const uint8_t *bytes, size_t size)
 {
         static const char digits[] = "0123456789abcdef";
 
-        for (size_t i = 0; i < size && key->text_size + 2u < sizeof key->text; i++) {
+        for (size_t i = 0; i < size && key->n_label + 2u < sizeof key->label; i++) {
                 char pair[2] = {digits[bytes[i] >> 4], digits[bytes[i] & 15]};
 
                 append_text(key, pair, sizeof pair);
@@ -117,7 +117,8 @@ dal_key dal_key_int64(int64_t id)
 
         key.type = DAL_TYPE_INT64;
         key.hash = fmix64((uint64_t)id);
-        append_int64(&key, id);
+        key.n_label = sizeof id;
+        memcpy(key.label, &id, sizeof id); /* as it is: printing a number costs more than hashing it */
         return key;
 }
 
@@ -268,4 +269,18 @@ dal_key dal_key_composite(const dal_value *parts, size_t n_parts)
                 return no_key();
         key.type = DAL_TYPE_OTHER;
         return key;
+}
+
+const char *dal_key_describe(const dal_key *key, char out[DAL_KEY_TEXT_SIZE])
+{
+        if (key->type == DAL_TYPE_INT64) {
+                int64_t id;
+
+                memcpy(&id, key->label, sizeof id);
+                (void)snprintf(out, DAL_KEY_TEXT_SIZE, "%" PRId64, id);
+        } else {
+                memcpy(out, key->label, key->n_label);
+                out[key->n_label] = '\0';
+        }
+        return out;
 }

@@ -25,7 +25,7 @@ dal_status dal_rows_next(dal_rows *rows, bool *found_out, dal_error *err)
 
 dal_status dal_rows_first(dal_rows *rows, dal_error *err)
 {
-        bool found;
+        bool found = false;
         dal_status status = dal_rows_next(rows, &found, err);
 
         if (status)

@@ -95,12 +95,12 @@ static int on_busy(void *arg, int n_tries)
         return 1;
 }
 
-void dal__sqlite_arm(dal__sqlite_conn *conn, dal_deadline deadline)
+void dal__sqlite_arm(dal__sqlite_conn *conn, dal_deadline deadline, int64_t now)
 {
         conn->deadline = deadline;
         conn->lock_deadline = 0;
         conn->statement_deadline =
-                conn->statement_timeout ? dal_clock_after_ms(conn->statement_timeout) : DAL_FOREVER;
+                conn->statement_timeout ? now + (int64_t)conn->statement_timeout * 1000000 : DAL_FOREVER;
         conn->stop = DAL__SQLITE_STOP_NONE;
         conn->may_interrupt = true;
 }
@@ -332,7 +332,7 @@ static dal_status open_conn(void *state, const dal_open_args *args, dal_deadline
         conn->session_lock_timeout = args->lock_timeout_ms;
         conn->session_statement_timeout = args->statement_timeout_ms;
         end_tx(conn);
-        dal__sqlite_arm(conn, deadline);
+        dal__sqlite_arm(conn, deadline, dal_clock_now());
         conn->lock_deadline = DAL_FOREVER;
         conn->may_interrupt = false;
         /* One thread at a time is the contract, so SQLite's own mutex is left out. */
@@ -357,7 +357,7 @@ static void close_conn(void *state)
 
         if (conn->db) {
                 /* Closing the last connection tidies the log away; it must not wait for anybody then. */
-                dal__sqlite_arm(conn, 0);
+                dal__sqlite_arm(conn, 0, 0);
                 conn->may_interrupt = false;
                 while ((stmt = sqlite3_next_stmt(conn->db, NULL)) != NULL)
                         (void)sqlite3_finalize(stmt);
@@ -379,7 +379,7 @@ static dal_status reset(void *state, dal_deadline deadline, dal_error *err)
 
         dal__sqlite_cursor_close(conn);
         conn->i_pending = conn->n_pending = 0;
-        dal__sqlite_arm(conn, deadline);
+        dal__sqlite_arm(conn, deadline, dal_clock_now());
         s = dal__sqlite_rollback(conn, err);
         apply_settings(conn->db);
         return s;

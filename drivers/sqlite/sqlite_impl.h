@@ -115,7 +115,7 @@ typedef struct dal__sqlite_conn {
 
 /* conn.c */
 /* Sets the time limits and clears the stop reason for the execution of one request. */
-void dal__sqlite_arm(dal__sqlite_conn *conn, dal_deadline deadline);
+void dal__sqlite_arm(dal__sqlite_conn *conn, dal_deadline deadline, int64_t now);
 dal_status dal__sqlite_begin(dal__sqlite_conn *conn, const dal_request *request, dal_error *err);
 dal_status dal__sqlite_commit(dal__sqlite_conn *conn, dal_error *err);
 dal_status dal__sqlite_rollback(dal__sqlite_conn *conn, dal_error *err);

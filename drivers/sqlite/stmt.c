@@ -354,6 +354,7 @@ dal_status dal__sqlite_result(void *state, dal_deadline deadline, dal_result *ou
         dal__sqlite_conn *conn = state;
         dal__sqlite_pending pending;
         dal_status s;
+        int64_t now;
 
         dal__sqlite_cursor_close(conn);
         memset(out, 0, sizeof *out);
@@ -366,12 +367,13 @@ dal_status dal__sqlite_result(void *state, dal_deadline deadline, dal_result *ou
                         err->not_sent = true;
                 return s;
         }
-        if (pending.request->kind != DAL_REQUEST_ROLLBACK && dal_clock_passed(deadline)) {
+        now = dal_clock_now();
+        if (pending.request->kind != DAL_REQUEST_ROLLBACK && now >= deadline) {
                 s = dal_error_set(err, DAL_CLASS_DEADLINE, "the deadline had passed before SQLite was asked");
                 if (err)
                         err->not_sent = true;
         } else {
-                dal__sqlite_arm(conn, deadline);
+                dal__sqlite_arm(conn, deadline, now);
                 conn->cursor_flush = pending.flush;
                 s = execute(conn, pending.request, out, err);
         }

@@ -31,8 +31,8 @@ DAL_BEGIN_DECLS
 typedef struct dal_key {
         uint64_t hash;
         uint8_t type;     /* dal_type of the key; DAL_TYPE_NULL = no key; DAL_TYPE_OTHER = composite */
-        uint8_t text_size;
-        char text[38];    /* for messages: the key as text, cut after 37 bytes */
+        uint8_t n_label;  /* bytes of `label` */
+        char label[38];   /* what dal_key_describe() prints, in a form of its own */
 } dal_key;
 
 /** Makes a key of an integer id. Threads: any. Blocks: no. */
@@ -51,6 +51,14 @@ dal_key dal_key_uuid(const uint8_t uuid[16]);
  * Threads: any. Blocks: no.
  */
 dal_key dal_key_composite(const dal_value *parts, size_t n_parts);
+
+#define DAL_KEY_TEXT_SIZE 38
+/**
+ * Writes a key as text for messages, cut after 37 bytes, and a NUL; "" if there is no key.
+ *
+ * @return `out`. Threads: any. Blocks: no.
+ */
+const char *dal_key_describe(const dal_key *key, char out[DAL_KEY_TEXT_SIZE]);
 
 /** Returns the slot of a key, 0 to 16383. Threads: any. Blocks: no. */
 static inline uint16_t dal_key_slot(const dal_key *key)
