@@ -1,2 +1,340 @@
 /* SPDX-License-Identifier: MIT */
-typedef int dal__not_written_yet;
+/* PostgreSQL's column of the error taxonomy. */
+
+#include "postgres_impl.h"
+
+#include <string.h>
+
+typedef struct code_row {
+        char code[6];
+        dal_error_class error_class;
+} code_row;
+
+/* Whole codes. Source: PostgreSQL 18 documentation, appendix A; DL001 and DL002 are raised by our own triggers. */
+static const code_row codes[] = {
+        {"0A000", DAL_CLASS_UNSUPPORTED},
+        {"08007", DAL_CLASS_COMMIT_UNKNOWN},
+        {"22P05", DAL_CLASS_DATA},
+        {"23001", DAL_CLASS_FOREIGN_KEY},
+        {"23502", DAL_CLASS_NOT_NULL},
+        {"23503", DAL_CLASS_FOREIGN_KEY},
+        {"23505", DAL_CLASS_UNIQUE},
+        {"23514", DAL_CLASS_CHECK},
+        {"23P01", DAL_CLASS_UNIQUE},
+        {"25P03", DAL_CLASS_TX_TIMEOUT},
+        {"25P04", DAL_CLASS_TX_TIMEOUT},
+        {"26000", DAL_CLASS_UNDEFINED_OBJECT},
+        {"2D000", DAL_CLASS_TX_STATE},
+        {"34000", DAL_CLASS_UNDEFINED_OBJECT},
+        {"3B001", DAL_CLASS_TX_STATE},
+        {"3D000", DAL_CLASS_UNDEFINED_OBJECT},
+        {"3F000", DAL_CLASS_UNDEFINED_OBJECT},
+        {"40003", DAL_CLASS_COMMIT_UNKNOWN},
+        {"40P01", DAL_CLASS_DEADLOCK},
+        {"42501", DAL_CLASS_PRIVILEGE},
+        {"42601", DAL_CLASS_SYNTAX},
+        {"42703", DAL_CLASS_UNDEFINED_OBJECT},
+        {"42704", DAL_CLASS_UNDEFINED_OBJECT},
+        {"42883", DAL_CLASS_UNDEFINED_OBJECT},
+        {"42P01", DAL_CLASS_UNDEFINED_OBJECT},
+        {"42P02", DAL_CLASS_SYNTAX},
+        {"44000", DAL_CLASS_CHECK},
+        {"53300", DAL_CLASS_TOO_MANY_CONNECTIONS},
+        {"55P03", DAL_CLASS_LOCK_TIMEOUT},
+        {"57P01", DAL_CLASS_CONNECTION_LOST},
+        {"57P02", DAL_CLASS_CONNECTION_LOST},
+        {"57P03", DAL_CLASS_CONNECTION_LOST},
+        {"57P04", DAL_CLASS_CONNECTION_LOST},
+        {"57P05", DAL_CLASS_TX_TIMEOUT},
+        {"72000", DAL_CLASS_SERIALIZATION},
+        {"DL001", DAL_CLASS_STALE_MAP},
+        {"DL002", DAL_CLASS_SLOT_BLOCKED},
+};
+
+/* First two characters, where no whole code matched. */
+static const code_row code_classes[] = {
+        {"22", DAL_CLASS_DATA},
+        {"23", DAL_CLASS_CHECK},
+        {"25", DAL_CLASS_TX_STATE},
+        {"28", DAL_CLASS_AUTH},
+        {"40", DAL_CLASS_SERIALIZATION},
+        {"53", DAL_CLASS_OUT_OF_RESOURCES},
+        {"54", DAL_CLASS_OUT_OF_RESOURCES},
+};
+
+static bool contains(const char *text, const char *part)
+{
+        return text && strstr(text, part) != NULL;
+}
+
+static bool is(const char *text, const char *expected)
+{
+        return text && strcmp(text, expected) == 0;
+}
+
+/*
+ * One code for two causes. The text may be translated (only a superuser could ask for another language), so the
+ * flag speaks where the text doesn't.
+ */
+static dal_error_class canceled(const dal__postgres_fault *fault)
+{
+        if (contains(fault->message, "user request"))
+                return DAL_CLASS_CANCELED;
+        if (contains(fault->message, "statement timeout") || !fault->cancel_sent)
+                return DAL_CLASS_STATEMENT_TIMEOUT;
+        return DAL_CLASS_CANCELED;
+}
+
+static dal_error_class read_only(const dal__postgres_fault *fault)
+{
+        if (is(fault->function, "PreventCommandDuringRecovery"))
+                return DAL_CLASS_READ_ONLY_SERVER;
+        if (fault->read_only_asked)
+                return DAL_CLASS_READ_ONLY_TX;
+        return fault->read_only_server ? DAL_CLASS_READ_ONLY_SERVER : DAL_CLASS_READ_ONLY_TX;
+}
+
+static dal_error_class class_of_code(const dal__postgres_fault *fault)
+{
+        const char *code = fault->sqlstate;
+
+        /* The text is translated, the name of the function is not. Source: plancache.c, RevalidateCachedQuery(). */
+        if (is(code, "0A000") && is(fault->function, "RevalidateCachedQuery"))
+                return DAL_CLASS_SCHEMA_CHANGED;
+        if (is(code, "26000") && fault->own_statement)
+                return DAL_CLASS_SCHEMA_CHANGED; /* forgotten by DISCARD ALL or behind a proxy's back */
+        if (is(code, "57014"))
+                return canceled(fault);
+        if (is(code, "25006"))
+                return read_only(fault);
+        for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++)
+                if (strcmp(code, codes[i].code) == 0)
+                        return codes[i].error_class;
+        for (size_t i = 0; i < sizeof code_classes / sizeof code_classes[0]; i++)
+                if (strncmp(code, code_classes[i].code, 2) == 0)
+                        return code_classes[i].error_class;
+        return DAL_CLASS_SERVER_OTHER;
+}
+
+dal_error_class dal__postgres_classify(const dal__postgres_fault *fault)
+{
+        dal_error_class error_class = fault->sqlstate && fault->sqlstate[0]       ? class_of_code(fault)
+                                      : contains(fault->message, "out of memory") ? DAL_CLASS_NO_MEMORY
+                                                                                  : DAL_CLASS_INTERNAL;
+
+        if (!fault->conn_gone) {
+                /* A living connection: another server's loss, told by a foreign data wrapper or a proxy. */
+                return error_class == DAL_CLASS_CONNECTION_LOST ? DAL_CLASS_SERVER_OTHER : error_class;
+        }
+        switch (error_class) {
+        case DAL_CLASS_TX_TIMEOUT:
+        case DAL_CLASS_COMMIT_UNKNOWN:
+        case DAL_CLASS_SERIALIZATION: /* a standby ends sessions that hold up its recovery */
+        case DAL_CLASS_AUTH:
+        case DAL_CLASS_TOO_MANY_CONNECTIONS:
+                return error_class;
+        default:
+                return DAL_CLASS_CONNECTION_LOST;
+        }
+}
+
+/* ---- texts ------------------------------------------------------------------------------------------------ */
+
+static bool is_continuation(char byte)
+{
+        return ((unsigned char)byte & 0xC0) == 0x80;
+}
+
+void dal__postgres_one_line(char *out, size_t out_size, const char *text)
+{
+        size_t n = 0;
+
+        for (; text && *text; text++) {
+                bool space = (unsigned char)*text <= ' ' || *text == 0x7F;
+
+                if (space && (n == 0 || out[n - 1] == ' '))
+                        continue;
+                if (n + 1 == out_size) {
+                        if (is_continuation(*text)) {
+                                while (n > 0 && is_continuation(out[n - 1]))
+                                        n--;
+                                if (n > 0)
+                                        n--;
+                        }
+                        break;
+                }
+                out[n++] = space ? ' ' : *text;
+        }
+        while (n > 0 && out[n - 1] == ' ')
+                n--;
+        out[n] = '\0';
+}
+
+static void copy_name(char *out, size_t out_size, const char *name)
+{
+        dal__postgres_one_line(out, out_size, name);
+}
+
+static void copy_code(char out[6], const char *code)
+{
+        size_t size = code ? strlen(code) : 0;
+
+        if (size == 5)
+                memcpy(out, code, 6);
+        else
+                out[0] = '\0';
+}
+
+/* Rows are the user's data: the server prints all of a refused row, which may hold a secret. */
+static bool is_fit_to_print(const char *code)
+{
+        return !is(code, "23502") && !is(code, "23514");
+}
+
+dal_status dal__postgres_fail(const dal__postgres_fault *fault, dal_error *err)
+{
+        dal_error_class error_class = dal__postgres_classify(fault);
+        char message[400], detail[240] = "", hint[240] = "";
+
+        if (!err)
+                return dal_error_class_status(error_class);
+        dal__postgres_one_line(message, sizeof message, fault->message);
+        if (is_fit_to_print(fault->sqlstate))
+                dal__postgres_one_line(detail, sizeof detail, fault->detail);
+        dal__postgres_one_line(hint, sizeof hint, fault->hint);
+        dal_error_set(err, error_class, "%s%s%s%s%s%s", message[0] ? message : "the server gave no message",
+                      detail[0] ? " (" : "", detail, detail[0] ? ")" : "", hint[0] ? "; hint: " : "", hint);
+        copy_code(err->sqlstate, fault->sqlstate);
+        copy_name(err->constraint, sizeof err->constraint, fault->constraint);
+        copy_name(err->table, sizeof err->table, fault->table);
+        copy_name(err->column, sizeof err->column, fault->column);
+        err->conn_gone = err->tx_gone = fault->conn_gone;
+        return err->status;
+}
+
+/* ---- connecting --------------------------------------------------------------------------------------------- */
+
+static bool is_code_byte(char byte)
+{
+        return (byte >= '0' && byte <= '9') || (byte >= 'A' && byte <= 'Z');
+}
+
+/*
+ * Finds "SEVERITY:  28P01: text", whatever language the severity is in; returns where the code begins.
+ * Source: libpq, fe-protocol3.c, pqBuildErrorMessage3() with PQERRORS_VERBOSE.
+ */
+static const char *find_code(const char *text)
+{
+        for (const char *at = text; (at = strstr(at, ":  ")) != NULL; at++) {
+                const char *code = at + 3;
+                size_t n = 0;
+
+                while (n < 5 && is_code_byte(code[n]))
+                        n++;
+                if (n == 5 && code[5] == ':' && code[6] == ' ')
+                        return code;
+        }
+        return NULL;
+}
+
+static dal_error_class class_of_refusal(const char *code)
+{
+        dal__postgres_fault fault = {.sqlstate = code};
+        dal_error_class error_class = dal__postgres_classify(&fault);
+
+        switch (error_class) {
+        case DAL_CLASS_AUTH:
+        case DAL_CLASS_PRIVILEGE:
+        case DAL_CLASS_TOO_MANY_CONNECTIONS:
+                return error_class;
+        case DAL_CLASS_UNDEFINED_OBJECT:
+                /* 42704 is a parameter of the session that this server doesn't know. */
+                return is(code, "3D000") ? error_class : DAL_CLASS_UNSUPPORTED;
+        case DAL_CLASS_DATA:
+                return DAL_CLASS_ARGUMENT;
+        default:
+                return DAL_CLASS_CONNECT_FAILED;
+        }
+}
+
+/* libpq's own complaints carry no code; these come from servers and poolers of old that send none either. */
+static dal_error_class class_of_text(const char *text)
+{
+        static const struct {
+                const char *part;
+                dal_error_class error_class;
+        } parts[] = {
+                {"no password supplied", DAL_CLASS_AUTH},
+                {"password authentication failed", DAL_CLASS_AUTH},
+                {"authentication failed", DAL_CLASS_AUTH},
+                {"no pg_hba.conf entry", DAL_CLASS_AUTH},
+                {"too many clients", DAL_CLASS_TOO_MANY_CONNECTIONS},
+                {"too many connections", DAL_CLASS_TOO_MANY_CONNECTIONS},
+                {"connection slots are reserved", DAL_CLASS_TOO_MANY_CONNECTIONS},
+                {"out of memory", DAL_CLASS_NO_MEMORY},
+        };
+
+        for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+                if (contains(text, parts[i].part))
+                        return parts[i].error_class;
+        if (contains(text, "database \"") && contains(text, "does not exist"))
+                return DAL_CLASS_UNDEFINED_OBJECT;
+        if (contains(text, "role \"") && contains(text, "does not exist"))
+                return DAL_CLASS_AUTH;
+        return DAL_CLASS_CONNECT_FAILED;
+}
+
+static const char *remedy(dal_error_class error_class, bool has_password)
+{
+        switch (error_class) {
+        case DAL_CLASS_AUTH:
+                return has_password ? "; check the user and password of the URL"
+                                    : "; the URL gives no password";
+        case DAL_CLASS_UNDEFINED_OBJECT:
+                return "; create it or correct the name in the URL";
+        case DAL_CLASS_PRIVILEGE:
+                return "; grant it to the user of the URL";
+        case DAL_CLASS_TOO_MANY_CONNECTIONS:
+                return "; make the pools smaller or max_connections larger";
+        default:
+                return "";
+        }
+}
+
+dal_status dal__postgres_fail_connect(const char *text, bool has_password, dal_error *err)
+{
+        const char *code = find_code(text);
+        char sqlstate[6] = "", raw[768], message[400];
+        size_t size = strlen(text);
+        dal_error_class error_class;
+
+        if (code) {
+                /* The first line only, without the code: what follows is the place in the server's source. */
+                const char *end = strchr(code, '\n');
+                size_t before = (size_t)(code - text), after = end ? (size_t)(end - code) : strlen(code);
+
+                memcpy(sqlstate, code, 5);
+                if (before > sizeof raw / 2)
+                        before = sizeof raw / 2;
+                if (after - 7 > sizeof raw / 2 - 1)
+                        after = sizeof raw / 2 - 1 + 7;
+                memcpy(raw, text, before);
+                memcpy(raw + before, code + 7, after - 7);
+                raw[before + after - 7] = '\0';
+                error_class = class_of_refusal(sqlstate);
+        } else {
+                if (size >= sizeof raw)
+                        size = sizeof raw - 1;
+                memcpy(raw, text, size);
+                raw[size] = '\0';
+                error_class = class_of_text(text);
+        }
+        dal__postgres_one_line(message, sizeof message, raw);
+        dal_error_set(err, error_class, "%s%s", message, remedy(error_class, has_password));
+        if (err) {
+                copy_code(err->sqlstate, sqlstate);
+                err->conn_gone = true;
+                err->not_sent = true;
+        }
+        return dal_error_class_status(error_class);
+}

@@ -1,2 +1,514 @@
 /* SPDX-License-Identifier: MIT */
-typedef int dal__not_written_yet;
+/* Requests become messages: segments, pipelines and prepared statements. */
+
+#include "postgres_impl.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include <dal/mem.h>
+
+#define BINARY       1
+#define CLOSE_AT     16  /* closed statements wait until there are so many: they cost a Sync of their own */
+#define CONTROL_SIZE 192 /* bytes of the longest BEGIN with its limits */
+#define CHUNK_ROWS   256
+
+static bool has_statement(const dal_request *request)
+{
+        return request->kind == DAL_REQUEST_STMT || request->kind == DAL_REQUEST_TEXT;
+}
+
+/* ---- prepared statements -------------------------------------------------------------------------------------- */
+
+static dal__postgres_prepared **slot_of(const dal_request *request)
+{
+        return request->stmt->state;
+}
+
+static void remember_name(dal__postgres_conn *conn, const char *name)
+{
+        if (conn->n_closing == conn->closing_room) {
+                uint32_t room = conn->closing_room ? 2 * conn->closing_room : 2 * CLOSE_AT;
+                void *grown = dal_mem_resize(conn->closing, room, PG_NAME_SIZE);
+
+                if (!grown)
+                        return; /* the server keeps the statement until the session ends: harmless */
+                conn->closing = grown;
+                conn->closing_room = room;
+        }
+        memcpy(conn->closing[conn->n_closing++], name, PG_NAME_SIZE);
+}
+
+void dal__postgres_closed(dal__postgres_conn *conn, uint32_t n)
+{
+        memmove(conn->closing, conn->closing + n, (size_t)(conn->n_closing - n) * PG_NAME_SIZE);
+        conn->n_closing -= n;
+}
+
+static void free_unused(dal__postgres_conn *conn, dal__postgres_prepared *prepared)
+{
+        if (prepared->owner || prepared->n_items)
+                return;
+        if (prepared->on_server)
+                remember_name(conn, prepared->name);
+        *prepared->link = prepared->next;
+        if (prepared->next)
+                prepared->next->link = prepared->link;
+        dal_mem_free(prepared);
+}
+
+void dal__postgres_retire(dal__postgres_conn *conn, dal__postgres_prepared *prepared)
+{
+        if (prepared->owner)
+                *prepared->owner = NULL;
+        prepared->owner = NULL;
+        free_unused(conn, prepared);
+}
+
+void dal__postgres_release(dal__postgres_conn *conn, dal__postgres_item *item, bool prepared_ok)
+{
+        dal__postgres_prepared *prepared = item->prepared;
+
+        if (!prepared)
+                return;
+        item->prepared = NULL;
+        prepared->n_items--;
+        if (item->prepares)
+                prepared->on_server = prepared_ok;
+        if (item->prepares && !prepared_ok)
+                dal__postgres_retire(conn, prepared);
+        else if (!prepared->owner)
+                free_unused(conn, prepared);
+}
+
+void dal__postgres_stmt_close(void *state, dal_driver_stmt *stmt)
+{
+        dal__postgres_prepared **slot = stmt->state;
+
+        if (*slot)
+                dal__postgres_retire(state, *slot);
+}
+
+/*
+ * The types that a statement was prepared with hold for its life. A value of another type gets it prepared anew,
+ * under a new name; NULL fits every type and keeps what was declared before.
+ */
+static dal__postgres_prepared *prepare_anew(dal__postgres_conn *conn, const dal_request *request)
+{
+        dal__postgres_prepared **slot = slot_of(request), *old = *slot;
+        size_t n = request->params.n_values;
+        dal__postgres_prepared *prepared = dal_mem_alloc(sizeof *prepared + n * sizeof(Oid));
+
+        if (!prepared)
+                return NULL;
+        for (size_t i = 0; i < n; i++) {
+                const dal_value *value = &request->params.values[i];
+
+                prepared->types[i] =
+                        value->type == DAL_TYPE_NULL && old ? old->types[i] : dal__postgres_type_of(value);
+        }
+        if (old)
+                dal__postgres_retire(conn, old);
+        snprintf(prepared->name, sizeof prepared->name, "dal_%u", ++conn->n_names);
+        prepared->owner = slot;
+        prepared->link = &conn->prepared;
+        prepared->next = conn->prepared;
+        if (prepared->next)
+                prepared->next->link = &prepared->next;
+        conn->prepared = prepared;
+        *slot = prepared;
+        return prepared;
+}
+
+/* ---- control requests ----------------------------------------------------------------------------------------- */
+
+static const char *isolation_clause(dal_isolation isolation)
+{
+        switch (isolation) {
+        case DAL_ISOLATION_READ_COMMITTED:
+                return " ISOLATION LEVEL READ COMMITTED";
+        case DAL_ISOLATION_REPEATABLE_READ:
+                return " ISOLATION LEVEL REPEATABLE READ";
+        case DAL_ISOLATION_SERIALIZABLE:
+                return " ISOLATION LEVEL SERIALIZABLE";
+        case DAL_ISOLATION_DEFAULT:
+                break;
+        }
+        return "";
+}
+
+static uint32_t n_limits(const dal_request *request)
+{
+        return (request->statement_timeout_ms ? 1u : 0u) + (request->lock_timeout_ms ? 1u : 0u);
+}
+
+/* Commands that a control request consists of; with a pipeline each is a message of its own. */
+static uint32_t n_commands(const dal_request *request)
+{
+        if (request->kind == DAL_REQUEST_LIMITS)
+                return n_limits(request);
+        return request->kind == DAL_REQUEST_BEGIN ? 1 + n_limits(request) : 1;
+}
+
+static int put_limit(char *out, size_t size, const dal_request *request, uint32_t i)
+{
+        if (i == 0 && request->statement_timeout_ms)
+                return snprintf(out, size, "SET LOCAL statement_timeout = %u", request->statement_timeout_ms);
+        return snprintf(out, size, "SET LOCAL lock_timeout = %u", request->lock_timeout_ms);
+}
+
+/* Writes command `i` of a control request; returns its size. */
+static int put_command(char *out, size_t size, const dal_request *request, uint32_t i)
+{
+        switch (request->kind) {
+        case DAL_REQUEST_BEGIN:
+                if (i > 0)
+                        return put_limit(out, size, request, i - 1);
+                return snprintf(out, size, "BEGIN%s%s", isolation_clause(request->isolation),
+                                request->read_only ? " READ ONLY" : "");
+        case DAL_REQUEST_LIMITS:
+                return put_limit(out, size, request, i);
+        case DAL_REQUEST_COMMIT:
+                return snprintf(out, size, "COMMIT");
+        case DAL_REQUEST_ROLLBACK:
+                return snprintf(out, size, "ROLLBACK");
+        case DAL_REQUEST_SAVEPOINT:
+                return snprintf(out, size, "SAVEPOINT dal_%u", request->savepoint);
+        case DAL_REQUEST_RELEASE:
+                return snprintf(out, size, "RELEASE SAVEPOINT dal_%u", request->savepoint);
+        default:
+                return snprintf(out, size, "ROLLBACK TO SAVEPOINT dal_%u", request->savepoint);
+        }
+}
+
+/* ---- queue ---------------------------------------------------------------------------------------------------- */
+
+static dal_status unqueued(dal_error *err, dal_status status)
+{
+        if (err)
+                err->not_sent = true;
+        return status;
+}
+
+static dal_status no_memory(dal_error *err)
+{
+        dal_error_set(err, DAL_CLASS_NO_MEMORY, "out of memory for a request to PostgreSQL");
+        return unqueued(err, DAL_ERR_NOMEM);
+}
+
+static bool grow_items(dal__postgres_conn *conn)
+{
+        uint32_t room = conn->items_room ? 2 * conn->items_room : 8;
+        void *grown = dal_mem_resize(conn->items, room, sizeof *conn->items);
+
+        if (!grown)
+                return false;
+        conn->items = grown;
+        conn->items_room = room;
+        return true;
+}
+
+/* The statement's server-side form, or a new one whose preparation will travel with this request. */
+static bool find_prepared(dal__postgres_conn *conn, const dal_request *request, dal__postgres_item *item)
+{
+        dal__postgres_prepared *prepared = *slot_of(request);
+
+        item->prepares = !prepared || !dal__postgres_params_fit(request->params, prepared->types);
+        if (item->prepares)
+                prepared = prepare_anew(conn, request);
+        item->prepared = prepared;
+        if (prepared)
+                prepared->n_items++;
+        return prepared != NULL;
+}
+
+dal_status dal__postgres_queue(void *state, const dal_request *request, dal_error *err)
+{
+        dal__postgres_conn *conn = state;
+        dal__postgres_item *item;
+        dal_status s;
+
+        if (request->kind == DAL_REQUEST_MODE) {
+                dal_error_set(err, DAL_CLASS_UNSUPPORTED, "PostgreSQL has no transaction mode to switch");
+                return unqueued(err, DAL_ERR_UNSUPPORTED);
+        }
+        if (has_statement(request) && request->params.n_values) {
+                s = dal__postgres_params_reserve(&conn->params, request->params, request->text_size, err);
+                if (s)
+                        return s;
+        }
+        if (conn->i_next == conn->n_items && !conn->open)
+                conn->i_next = conn->i_sent = conn->i_skip = conn->n_flushed = conn->n_items = 0;
+        if (conn->n_items == conn->items_room && !grow_items(conn))
+                return no_memory(err);
+        item = &conn->items[conn->n_items];
+        memset(item, 0, sizeof *item);
+        item->request = request;
+        item->n_replies = 1;
+        if (request->kind == DAL_REQUEST_STMT && !find_prepared(conn, request, item))
+                return no_memory(err);
+        conn->n_items++;
+        return DAL_OK;
+}
+
+/* ---- segments ------------------------------------------------------------------------------------------------- */
+
+/* The first word of a text, after the comments that lead it. */
+static const char *first_word(const char *text)
+{
+        for (;;) {
+                while (isspace((unsigned char)*text))
+                        text++;
+                if (text[0] == '/' && text[1] == '*') {
+                        const char *end = strstr(text + 2, "*/");
+
+                        if (!end)
+                                return text;
+                        text = end + 2;
+                } else if (text[0] == '-' && text[1] == '-') {
+                        text += strcspn(text, "\n");
+                } else {
+                        return text;
+                }
+        }
+}
+
+/* Wherever it stands: a false alarm costs a round trip, SELECT ... INTO makes a table. */
+static bool mentions_into(const char *text)
+{
+        for (; *text; text++)
+                if ((*text == 'i' || *text == 'I') && strncasecmp(text, "into", 4) == 0)
+                        return true;
+        return false;
+}
+
+bool dal__postgres_is_read(const dal_request *request)
+{
+        static const char *const words[] = {"SELECT", "VALUES", "TABLE", "SHOW"};
+        const char *text;
+
+        if (!has_statement(request))
+                return false;
+        text = first_word(request->kind == DAL_REQUEST_STMT ? request->stmt->text : request->text);
+        for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+                size_t size = strlen(words[i]);
+
+                if (strncasecmp(text, words[i], size) == 0 && !isalnum((unsigned char)text[size]) &&
+                    text[size] != '_')
+                        return !mentions_into(text);
+        }
+        return false;
+}
+
+/*
+ * Says whether a segment ends behind item `i`. Outside a transaction one Sync is one transaction for the server: a
+ * write there must have a Sync of its own, or the failure of a later statement would undo what was reported as
+ * done. Only reads share one.
+ */
+static bool ends_segment(const dal__postgres_conn *conn, uint32_t i)
+{
+        const dal_request *request = conn->items[i].request, *next;
+
+        if (conn->items[i].ends_flush || request->kind == DAL_REQUEST_SCRIPT ||
+            request->kind == DAL_REQUEST_COMMIT || request->kind == DAL_REQUEST_ROLLBACK)
+                return true;
+        next = conn->items[i + 1].request;
+        if (next->kind == DAL_REQUEST_SCRIPT || next->kind == DAL_REQUEST_BEGIN)
+                return true;
+        return !conn->in_tx && !(dal__postgres_is_read(request) && dal__postgres_is_read(next));
+}
+
+/* ---- one plain statement --------------------------------------------------------------------------------------- */
+
+/* The usual case, and the cheapest: no pipeline, the answer ends with ReadyForQuery. */
+static bool is_plain(const dal__postgres_conn *conn, const dal__postgres_item *item)
+{
+        const dal_request *request = item->request;
+
+        if (conn->n_closing >= CLOSE_AT && request->kind != DAL_REQUEST_SCRIPT)
+                return false;
+        if (item->prepares)
+                return false;
+        return request->kind != DAL_REQUEST_LIMITS || n_limits(request) > 0;
+}
+
+static int send_prepared(dal__postgres_conn *conn, const dal_request *request,
+                         const dal__postgres_prepared *prepared)
+{
+        dal__postgres_params *p = &conn->params;
+
+        dal__postgres_params_encode(p, request->params, prepared->types);
+        return PQsendQueryPrepared(conn->pg, prepared->name, (int)request->params.n_values, p->values,
+                                   p->lengths, p->formats, BINARY);
+}
+
+static int send_text(dal__postgres_conn *conn, const dal_request *request)
+{
+        dal__postgres_params *p = &conn->params;
+
+        dal__postgres_params_encode(p, request->params, NULL);
+        return PQsendQueryParams(conn->pg, request->text, (int)request->params.n_values, p->types, p->values,
+                                 p->lengths, p->formats, BINARY);
+}
+
+static int send_plain(dal__postgres_conn *conn, const dal__postgres_item *item)
+{
+        const dal_request *request = item->request;
+        char text[CONTROL_SIZE];
+        int size = 0;
+
+        switch (request->kind) {
+        case DAL_REQUEST_STMT:
+                return send_prepared(conn, request, item->prepared);
+        case DAL_REQUEST_TEXT:
+                return send_text(conn, request);
+        case DAL_REQUEST_SCRIPT:
+                return PQsendQuery(conn->pg, request->text);
+        default:
+                for (uint32_t i = 0; i < n_commands(request); i++) {
+                        if (i > 0)
+                                text[size++] = ';';
+                        size += put_command(text + size, sizeof text - (size_t)size, request, i);
+                }
+                return PQsendQuery(conn->pg, text);
+        }
+}
+
+/* ---- pipelines -------------------------------------------------------------------------------------------------- */
+
+static bool pipeline_statement(dal__postgres_conn *conn, dal__postgres_item *item)
+{
+        const dal_request *request = item->request;
+
+        if (item->prepares) {
+                if (!PQsendPrepare(conn->pg, item->prepared->name, request->stmt->text,
+                                   (int)request->params.n_values, item->prepared->types))
+                        return false;
+                item->n_replies = 2;
+        }
+        return send_prepared(conn, request, item->prepared);
+}
+
+static bool pipeline_item(dal__postgres_conn *conn, dal__postgres_item *item)
+{
+        const dal_request *request = item->request;
+        char text[CONTROL_SIZE];
+
+        if (request->kind == DAL_REQUEST_STMT)
+                return pipeline_statement(conn, item);
+        if (request->kind == DAL_REQUEST_TEXT)
+                return send_text(conn, request);
+        item->n_replies = n_commands(request);
+        for (uint32_t i = 0; i < item->n_replies; i++) {
+                put_command(text, sizeof text, request, i);
+                if (!PQsendQueryParams(conn->pg, text, 0, NULL, NULL, NULL, NULL, BINARY))
+                        return false;
+        }
+        return true;
+}
+
+/* Behind a Sync of its own: a name that the server doesn't know must not spoil the work before it. */
+static bool pipeline_closing(dal__postgres_conn *conn)
+{
+        for (uint32_t i = 0; i < conn->n_closing; i++) {
+#ifdef LIBPQ_HAS_CLOSE_PREPARED
+                if (!PQsendClosePrepared(conn->pg, conn->closing[i]))
+                        return false;
+#else
+                char text[16 + PG_NAME_SIZE];
+
+                snprintf(text, sizeof text, "DEALLOCATE %s", conn->closing[i]);
+                if (!PQsendQueryParams(conn->pg, text, 0, NULL, NULL, NULL, NULL, BINARY))
+                        return false;
+#endif
+        }
+        conn->n_trailing = conn->n_closing;
+        return PQpipelineSync(conn->pg);
+}
+
+static bool send_pipeline(dal__postgres_conn *conn, uint32_t end)
+{
+        dal_request_kind last = conn->items[end - 1].request->kind;
+        bool ends_idle = !conn->in_tx || last == DAL_REQUEST_COMMIT || last == DAL_REQUEST_ROLLBACK;
+
+        if (!PQenterPipelineMode(conn->pg))
+                return false;
+        conn->pipelined = true;
+        for (uint32_t i = conn->i_sent; i < end; i++)
+                if (!pipeline_item(conn, &conn->items[i]))
+                        return false;
+        if (!PQpipelineSync(conn->pg))
+                return false;
+        return conn->n_closing < CLOSE_AT || !ends_idle || pipeline_closing(conn);
+}
+
+/* ---- flush ------------------------------------------------------------------------------------------------------ */
+
+bool dal__postgres_streams(const dal_request *request)
+{
+        uint32_t flags = request->flags;
+
+        if (!has_statement(request))
+                return false;
+        if (request->kind == DAL_REQUEST_STMT)
+                flags |= request->stmt->flags;
+        return flags & DAL_STMT_STREAM;
+}
+
+void dal__postgres_set_stream(PGconn *pg)
+{
+#ifdef LIBPQ_HAS_CHUNK_MODE
+        PQsetChunkedRowsMode(pg, CHUNK_ROWS);
+#else
+        PQsetSingleRowMode(pg);
+#endif
+}
+
+dal_status dal__postgres_send_segment(dal__postgres_conn *conn, dal_deadline deadline, dal_error *err)
+{
+        dal__postgres_item *first = &conn->items[conn->i_sent];
+        bool begins = first->request->kind == DAL_REQUEST_BEGIN;
+        uint32_t end = conn->i_sent;
+
+        conn->in_tx = begins || PQtransactionStatus(conn->pg) != PQTRANS_IDLE;
+        if (begins || !conn->in_tx)
+                conn->tx_read_only = begins && first->request->read_only;
+        atomic_store_explicit(&conn->cancel_sent, false, memory_order_relaxed);
+        while (!ends_segment(conn, end))
+                end++;
+        end++;
+        conn->n_trailing = 0;
+        if (end == conn->i_sent + 1 && is_plain(conn, first)) {
+                if (!send_plain(conn, first))
+                        return dal__postgres_lost(conn, true, err);
+        } else if (!send_pipeline(conn, end)) {
+                return dal__postgres_lost(conn, false, err);
+        }
+        /* Before anything of the answer is looked at. */
+        if (first->n_replies == 1 && dal__postgres_streams(first->request))
+                dal__postgres_set_stream(conn->pg);
+        conn->open = true;
+        conn->i_sent = end;
+        return dal__postgres_drain_output(conn, deadline, err);
+}
+
+dal_status dal__postgres_flush(void *state, dal_deadline deadline, dal_error *err)
+{
+        dal__postgres_conn *conn = state;
+        dal_status s;
+
+        if (conn->n_flushed == conn->n_items)
+                return DAL_OK;
+        if (conn->broken)
+                return dal__postgres_lost(conn, true, err);
+        s = dal__postgres_discard(conn, deadline, err);
+        if (s)
+                return s;
+        conn->items[conn->n_items - 1].ends_flush = true;
+        conn->n_flushed = conn->n_items;
+        if (conn->i_next < conn->i_sent)
+                return DAL_OK; /* goes out when the answers to the flush before it were taken */
+        return dal__postgres_send_segment(conn, deadline, err);
+}

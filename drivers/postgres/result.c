@@ -1,0 +1,477 @@
+/* SPDX-License-Identifier: MIT */
+/* Answers become results: waiting, reading in order, and what follows a failure. */
+
+#include "postgres_impl.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+
+/* ---- waiting ---------------------------------------------------------------------------------------------------- */
+
+static int wait_socket(dal__postgres_conn *conn, short events, dal_deadline deadline)
+{
+        struct pollfd fd = {PQsocket(conn->pg), events, 0};
+        int n;
+
+        if (fd.fd < 0)
+                return events;
+        do {
+                n = poll(&fd, 1, dal_clock_left_ms(deadline));
+        } while (n < 0 && errno == EINTR);
+        return n == 0 ? 0 : fd.revents;
+}
+
+bool dal__postgres_is_ready(dal__postgres_conn *conn, dal_deadline deadline)
+{
+        while (PQisBusy(conn->pg)) {
+                /* With TLS, bytes may wait inside the library where poll() can't see them. */
+                if (conn->tls && (!PQconsumeInput(conn->pg) || !PQisBusy(conn->pg)))
+                        return true;
+                if (!wait_socket(conn, POLLIN, deadline))
+                        return false;
+                if (!PQconsumeInput(conn->pg))
+                        return true; /* PQgetResult() reports it */
+        }
+        return true;
+}
+
+dal_status dal__postgres_late(dal__postgres_conn *conn, dal_error *err)
+{
+        conn->broken = true;
+        dal_error_set(
+                err, DAL_CLASS_DEADLINE,
+                "no answer from PostgreSQL within the deadline; the server ends the statement by its own "
+                "limit or when it notices that the connection is closed");
+        if (err)
+                err->conn_gone = true;
+        return DAL_ERR_TIMEOUT;
+}
+
+dal_status dal__postgres_wait(dal__postgres_conn *conn, dal_deadline deadline, dal_error *err)
+{
+        return dal__postgres_is_ready(conn, deadline) ? DAL_OK : dal__postgres_late(conn, err);
+}
+
+dal_status dal__postgres_drain_output(dal__postgres_conn *conn, dal_deadline deadline, dal_error *err)
+{
+        /* Reading meanwhile: the server may be stuck in sending answers to what it was sent so far. A failure to
+         * write is left to the reader, who finds the server's last words in front of it. */
+        while (PQflush(conn->pg) > 0) {
+                int events = wait_socket(conn, POLLIN | POLLOUT, deadline);
+
+                if (!events)
+                        return dal__postgres_late(conn, err);
+                if (events & ~POLLOUT && !PQconsumeInput(conn->pg))
+                        break;
+        }
+        return DAL_OK;
+}
+
+/* ---- failures --------------------------------------------------------------------------------------------------- */
+
+bool dal__postgres_is_failure(const PGresult *result)
+{
+        switch (PQresultStatus(result)) {
+        case PGRES_COMMAND_OK:
+        case PGRES_TUPLES_OK:
+        case PGRES_SINGLE_TUPLE:
+        case PGRES_EMPTY_QUERY:
+#ifdef LIBPQ_HAS_CHUNK_MODE
+        case PGRES_TUPLES_CHUNK:
+#endif
+                return false;
+        default:
+                return true;
+        }
+}
+
+static bool is_copy(const PGresult *result)
+{
+        ExecStatusType status = PQresultStatus(result);
+
+        return status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH;
+}
+
+static bool is_on(PGconn *pg, const char *name, bool otherwise)
+{
+        const char *value = PQparameterStatus(pg, name);
+
+        return value ? strcmp(value, "on") == 0 : otherwise;
+}
+
+/* Servers before 14 don't report it; there a write refused as read-only is taken for a failover. */
+static bool is_read_only_server(PGconn *pg)
+{
+        return is_on(pg, "in_hot_standby", true) || is_on(pg, "default_transaction_read_only", true);
+}
+
+static void fill_fault(dal__postgres_conn *conn, const PGresult *result, dal__postgres_fault *fault)
+{
+        const char *severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
+
+        memset(fault, 0, sizeof *fault);
+        fault->sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+        fault->message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+        if (!fault->message)
+                fault->message = result ? PQresultErrorMessage(result) : PQerrorMessage(conn->pg);
+        fault->detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
+        fault->hint = PQresultErrorField(result, PG_DIAG_MESSAGE_HINT);
+        fault->constraint = PQresultErrorField(result, PG_DIAG_CONSTRAINT_NAME);
+        fault->table = PQresultErrorField(result, PG_DIAG_TABLE_NAME);
+        fault->column = PQresultErrorField(result, PG_DIAG_COLUMN_NAME);
+        fault->function = PQresultErrorField(result, PG_DIAG_SOURCE_FUNCTION);
+        fault->conn_gone = conn->broken || PQstatus(conn->pg) == CONNECTION_BAD ||
+                           (severity && (strcmp(severity, "FATAL") == 0 || strcmp(severity, "PANIC") == 0));
+        fault->cancel_sent = atomic_load_explicit(&conn->cancel_sent, memory_order_relaxed);
+        fault->read_only_asked = conn->tx_read_only;
+        fault->read_only_server = is_read_only_server(conn->pg);
+}
+
+dal_status dal__postgres_lost(dal__postgres_conn *conn, bool not_sent, dal_error *err)
+{
+        dal__postgres_fault fault;
+        dal_status s;
+
+        conn->broken = true;
+        fill_fault(conn, NULL, &fault);
+        s = dal__postgres_fail(&fault, err);
+        if (err)
+                err->not_sent = not_sent;
+        return s;
+}
+
+/* Fills the error from the result that tells it; the state of the transaction is already known. */
+static dal_status fail_request(dal__postgres_conn *conn, const dal_request *request, const PGresult *failure,
+                               dal_error *err)
+{
+        bool is_stmt = request && request->kind == DAL_REQUEST_STMT;
+        dal__postgres_fault fault;
+        dal_error_class error_class;
+
+        if (is_copy(failure)) {
+                conn->broken = true;
+                dal_error_set(err, DAL_CLASS_UNSUPPORTED,
+                              "COPY to or from the client is not supported; the connection was given up");
+                if (err)
+                        err->conn_gone = err->tx_gone = true;
+                return DAL_ERR_UNSUPPORTED;
+        }
+        fill_fault(conn, failure, &fault);
+        fault.own_statement = is_stmt;
+        conn->broken = fault.conn_gone;
+        error_class = dal__postgres_classify(&fault);
+        if (is_stmt && error_class == DAL_CLASS_SCHEMA_CHANGED) {
+                dal__postgres_prepared *prepared = *(dal__postgres_prepared **)request->stmt->state;
+
+                /* Of no use any more: the next use prepares it anew. */
+                if (prepared) {
+                        prepared->on_server = strcmp(fault.sqlstate, "26000") != 0;
+                        dal__postgres_retire(conn, prepared);
+                }
+        }
+        dal__postgres_fail(&fault, err);
+        if (err && !fault.conn_gone)
+                err->tx_gone = conn->in_tx && PQtransactionStatus(conn->pg) == PQTRANS_IDLE;
+        return dal_error_class_status(error_class);
+}
+
+dal_status dal__postgres_fail_flush(dal__postgres_conn *conn, const dal_request *request, PGresult *failure,
+                                    dal_deadline deadline, dal_error *err)
+{
+        uint32_t end = conn->i_next;
+        dal_status s;
+
+        while (!conn->items[end - 1].ends_flush)
+                end++;
+        if (conn->open && !is_copy(failure)) {
+                PGresult *ignored = NULL;
+
+                dal__postgres_end_segment(conn, deadline, &ignored, NULL);
+                PQclear(ignored);
+        }
+        conn->i_skip = end;
+        if (conn->i_sent < end)
+                conn->i_sent = end;
+        s = fail_request(conn, request, failure, err);
+        PQclear(failure);
+        return s;
+}
+
+/* ---- the end of a segment ------------------------------------------------------------------------------------------ */
+
+static void keep_failure(PGresult *result, PGresult **failure)
+{
+        if (dal__postgres_is_failure(result) && !*failure)
+                *failure = result;
+        else
+                PQclear(result);
+}
+
+/* A plain statement's answer ends with ReadyForQuery, which libpq tells by NULL. */
+static dal_status read_to_idle(dal__postgres_conn *conn, dal_deadline deadline, PGresult **failure,
+                               dal_error *err)
+{
+        for (;;) {
+                PGresult *result;
+                bool copy;
+                dal_status s = dal__postgres_wait(conn, deadline, err);
+
+                if (s)
+                        return s;
+                result = PQgetResult(conn->pg);
+                if (!result)
+                        return DAL_OK;
+                copy = is_copy(result);
+                keep_failure(result, failure);
+                if (copy)
+                        return DAL_OK; /* libpq would give it again and again */
+        }
+}
+
+static dal_status read_to_sync(dal__postgres_conn *conn, dal_deadline deadline, PGresult **failure,
+                               dal_error *err)
+{
+        int n_nulls = 0;
+
+        for (;;) {
+                PGresult *result;
+                dal_status s = dal__postgres_wait(conn, deadline, err);
+
+                if (s)
+                        return s;
+                result = PQgetResult(conn->pg);
+                n_nulls = result ? 0 : n_nulls + 1;
+                if (PQresultStatus(result) == PGRES_PIPELINE_SYNC) {
+                        PQclear(result);
+                        return DAL_OK;
+                }
+                if (result)
+                        keep_failure(result, failure);
+                if (PQstatus(conn->pg) != CONNECTION_OK || n_nulls > 2)
+                        return dal__postgres_lost(conn, false, err);
+        }
+}
+
+/* The answers about closed statements: what was closed, or was unknown to the server, is forgotten. */
+static void read_closing(dal__postgres_conn *conn, dal_deadline deadline)
+{
+        PGresult *ignored = NULL;
+        uint32_t n = 0;
+
+        for (uint32_t i = 0; i < conn->n_trailing; i++) {
+                const char *code;
+                PGresult *result;
+
+                if (dal__postgres_wait(conn, deadline, NULL))
+                        return;
+                result = PQgetResult(conn->pg);
+                code = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+                if (n == i && (!dal__postgres_is_failure(result) || (code && strcmp(code, "26000") == 0)))
+                        n++;
+                PQclear(result);
+                PQclear(PQgetResult(conn->pg));
+        }
+        dal__postgres_closed(conn, n);
+        read_to_sync(conn, deadline, &ignored, NULL);
+        PQclear(ignored);
+}
+
+dal_status dal__postgres_end_segment(dal__postgres_conn *conn, dal_deadline deadline, PGresult **failure,
+                                     dal_error *err)
+{
+        dal_status s;
+
+        conn->open = false;
+        if (!conn->pipelined)
+                return read_to_idle(conn, deadline, failure, err);
+        s = read_to_sync(conn, deadline, failure, err);
+        if (s == DAL_OK && conn->n_trailing)
+                read_closing(conn, deadline);
+        conn->pipelined = false;
+        if (s == DAL_OK && !conn->broken && !PQexitPipelineMode(conn->pg))
+                s = dal__postgres_lost(conn, false, err);
+        return s;
+}
+
+/* ---- results ------------------------------------------------------------------------------------------------------- */
+
+/* "UPDATE 5", "INSERT 0 5"; what does not change rows counts none. */
+static int64_t rows_of_tag(const char *tag)
+{
+        static const char *const words[] = {"INSERT 0 ", "UPDATE ", "DELETE ", "MERGE "};
+        int64_t n = 0;
+
+        for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+                size_t size = strlen(words[i]);
+
+                if (strncmp(tag, words[i], size) != 0)
+                        continue;
+                for (tag += size; *tag >= '0' && *tag <= '9' && n <= (INT64_MAX - 9) / 10; tag++)
+                        n = 10 * n + (*tag - '0');
+                return n;
+        }
+        return 0;
+}
+
+static dal_status rolled_back(dal_error *err)
+{
+        dal_error_set(
+                err, DAL_CLASS_COMMIT_ROLLED_BACK,
+                "nothing was committed: PostgreSQL answered COMMIT by ROLLBACK, as an earlier statement of "
+                "the transaction had failed");
+        if (err)
+                err->tx_gone = true;
+        return DAL_ERR_STATE;
+}
+
+static bool is_committed(const dal_request *request, PGresult *result)
+{
+        return request->kind == DAL_REQUEST_COMMIT && result && strcmp(PQcmdStatus(result), "COMMIT") == 0;
+}
+
+/* Makes a success the outcome; consumes the result. */
+static dal_status deliver(dal__postgres_conn *conn, const dal_request *request, PGresult *result,
+                          dal_result *out, dal_error *err)
+{
+        dal_status s = DAL_OK;
+
+        if (!result)
+                return DAL_OK;
+        out->n_rows = rows_of_tag(PQcmdStatus(result));
+        if (request->kind != DAL_REQUEST_SCRIPT &&
+            (PQresultStatus(result) == PGRES_TUPLES_OK || dal__postgres_is_partial(result)))
+                return dal__postgres_open_rows(conn, result, out, err);
+        if (request->kind == DAL_REQUEST_COMMIT && !is_committed(request, result))
+                s = rolled_back(err);
+        PQclear(result);
+        return s;
+}
+
+/*
+ * Ends the segment behind its last result. Outside a transaction only its end says that the work is done. COMMIT
+ * is done when its own answer came: what happens to the connection afterwards does not change that.
+ */
+static dal_status end_and_deliver(dal__postgres_conn *conn, const dal_request *request, PGresult *result,
+                                  dal_deadline deadline, dal_result *out, dal_error *err)
+{
+        PGresult *failure = NULL;
+        bool committed = is_committed(request, result);
+        dal_status s = dal__postgres_end_segment(conn, deadline, &failure, committed ? NULL : err);
+
+        if (!committed && (s || failure)) {
+                PQclear(result);
+                return s ? s : dal__postgres_fail_flush(conn, request, failure, deadline, err);
+        }
+        if (failure) {
+                PQclear(failure);
+                conn->broken = true;
+        }
+        return deliver(conn, request, result, out, err);
+}
+
+static dal_status open_stream(dal__postgres_conn *conn, const dal_request *request, PGresult *result,
+                              dal_result *out, dal_error *err)
+{
+        conn->may_cancel = !conn->in_tx && conn->i_next == conn->i_sent && dal__postgres_is_read(request);
+        return deliver(conn, request, result, out, err);
+}
+
+static dal_status plain_result(dal__postgres_conn *conn, const dal_request *request, dal_deadline deadline,
+                               dal_result *out, dal_error *err)
+{
+        PGresult *result;
+        dal_status s = dal__postgres_wait(conn, deadline, err);
+
+        if (s)
+                return s;
+        result = PQgetResult(conn->pg);
+        if (dal__postgres_is_partial(result))
+                return open_stream(conn, request, result, out, err);
+        if (dal__postgres_is_failure(result))
+                return dal__postgres_fail_flush(conn, request, result, deadline, err);
+        return end_and_deliver(conn, request, result, deadline, out, err);
+}
+
+static dal_status pipelined_result(dal__postgres_conn *conn, dal__postgres_item *item, dal_deadline deadline,
+                                   dal_result *out, bool *prepared_ok, dal_error *err)
+{
+        PGresult *result = NULL;
+        dal_status s;
+
+        for (uint32_t i = 0; i < item->n_replies; i++) {
+                bool last = i + 1 == item->n_replies;
+
+                PQclear(result);
+                if (last && dal__postgres_streams(item->request))
+                        dal__postgres_set_stream(conn->pg);
+                s = dal__postgres_wait(conn, deadline, err);
+                if (s)
+                        return s;
+                result = PQgetResult(conn->pg);
+                if (dal__postgres_is_failure(result))
+                        return dal__postgres_fail_flush(conn, item->request, result, deadline, err);
+                *prepared_ok = true;
+                if (dal__postgres_is_partial(result))
+                        return open_stream(conn, item->request, result, out, err);
+                if (!last || conn->i_next < conn->i_sent)
+                        PQclear(PQgetResult(conn->pg)); /* the mark between two answers */
+        }
+        if (conn->i_next == conn->i_sent)
+                return end_and_deliver(conn, item->request, result, deadline, out, err);
+        return deliver(conn, item->request, result, out, err);
+}
+
+static dal_status not_executed(dal_error *err)
+{
+        return dal_error_set(err, DAL_CLASS_NOT_EXECUTED,
+                             "not executed: an earlier request of the same flush failed");
+}
+
+dal_status dal__postgres_result(void *state, dal_deadline deadline, dal_result *out, dal_error *err)
+{
+        dal__postgres_conn *conn = state;
+        dal__postgres_item *item;
+        bool prepared_ok = false;
+        dal_status s = dal__postgres_discard(conn, deadline, err);
+
+        memset(out, 0, sizeof *out);
+        if (conn->broken)
+                return s ? s : dal__postgres_lost(conn, false, err);
+        if (conn->i_next == conn->n_flushed)
+                return dal_error_set(err, DAL_CLASS_STATE, "no request was flushed whose result is due");
+        item = &conn->items[conn->i_next];
+        if (conn->i_next < conn->i_skip) {
+                conn->i_next++;
+                s = not_executed(err);
+        } else {
+                if (conn->i_next == conn->i_sent && (s = dal__postgres_send_segment(conn, deadline, err)))
+                        return s; /* the connection is gone */
+                conn->i_next++;
+                s = conn->pipelined ? pipelined_result(conn, item, deadline, out, &prepared_ok, err)
+                                    : plain_result(conn, item->request, deadline, out, err);
+        }
+        dal__postgres_release(conn, item, prepared_ok);
+        return s;
+}
+
+dal_status dal__postgres_simple(dal__postgres_conn *conn, const char *sql, dal_deadline deadline,
+                                dal_error *err)
+{
+        PGresult *failure = NULL;
+        dal_status s = dal__postgres_discard(conn, deadline, err);
+
+        if (s)
+                return s;
+        if (conn->broken || !PQsendQuery(conn->pg, sql))
+                return dal__postgres_lost(conn, true, err);
+        conn->open = true;
+        conn->in_tx = false;
+        s = dal__postgres_drain_output(conn, deadline, err);
+        if (s == DAL_OK)
+                s = dal__postgres_end_segment(conn, deadline, &failure, err);
+        if (s == DAL_OK && failure)
+                s = fail_request(conn, NULL, failure, err);
+        PQclear(failure);
+        return s;
+}

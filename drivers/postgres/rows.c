@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: MIT */
+/* Rows: received whole, or as they come. */
+
+#include "postgres_impl.h"
+
+#include <string.h>
+
+#include <dal/mem.h>
+
+/* A result of more rows is freed as soon as its last row was taken, not with the next request. */
+#define SMALL_RESULT 64
+
+/* Before a statement is canceled, its rows are read away for so long. */
+#define GENTLE_MS 50
+#define CANCEL_MS 1000
+
+/* Rows between two looks at the clock. */
+#define CLOCK_EVERY 256u
+
+/* ---- the current result ---------------------------------------------------------------------------------------- */
+
+void dal__postgres_drop_rows(dal__postgres_conn *conn)
+{
+        PQclear(conn->rows);
+        PQclear(conn->names);
+        conn->rows = conn->names = NULL;
+        conn->i_row = conn->n_rows = 0;
+}
+
+static bool reserve_columns(dal__postgres_conn *conn, uint32_t n)
+{
+        void *columns, *cells;
+
+        if (n < 8)
+                n = 8;
+        columns = dal_mem_resize(conn->columns, n, sizeof *conn->columns);
+        if (!columns)
+                return false;
+        conn->columns = columns;
+        cells = dal_mem_resize(conn->cells, n, sizeof *conn->cells);
+        if (!cells)
+                return false;
+        conn->cells = cells;
+        conn->columns_room = n;
+        return true;
+}
+
+bool dal__postgres_is_partial(const PGresult *result)
+{
+        ExecStatusType status = PQresultStatus(result);
+
+#ifdef LIBPQ_HAS_CHUNK_MODE
+        if (status == PGRES_TUPLES_CHUNK)
+                return true;
+#endif
+        return status == PGRES_SINGLE_TUPLE;
+}
+
+static dal_status no_memory(dal_error *err)
+{
+        return dal_error_set(err, DAL_CLASS_NO_MEMORY, "out of memory for the rows of a result");
+}
+
+dal_status dal__postgres_open_rows(dal__postgres_conn *conn, PGresult *result, dal_result *out,
+                                   dal_error *err)
+{
+        uint32_t n = (uint32_t)PQnfields(result);
+
+        conn->rows = result;
+        conn->i_row = 0;
+        conn->n_rows = PQntuples(result);
+        conn->streaming = dal__postgres_is_partial(result);
+        if (n > conn->columns_room && !reserve_columns(conn, n))
+                return no_memory(err);
+        if (conn->streaming || conn->n_rows > SMALL_RESULT) {
+                conn->names = PQcopyResult(result, PG_COPYRES_ATTRS);
+                if (!conn->names)
+                        return no_memory(err);
+        }
+        conn->n_columns = n;
+        conn->has_numeric = false;
+        for (uint32_t i = 0; i < n; i++) {
+                dal__postgres_column *column = &conn->columns[i];
+
+                column->type = PQftype(result, (int)i);
+                column->kind = (uint8_t)dal__postgres_kind_of(column->type);
+                conn->has_numeric |= column->kind == PG_KIND_NUMERIC;
+                conn->cells[i] = dal_null();
+                conn->cells[i].type_id = column->type;
+        }
+        out->has_rows = true;
+        out->n_columns = n;
+        return DAL_OK;
+}
+
+const char *dal__postgres_column_name(void *state, uint32_t i_column)
+{
+        const dal__postgres_conn *conn = state;
+        const PGresult *result = conn->names ? conn->names : conn->rows;
+
+        return result && i_column < conn->n_columns ? PQfname(result, (int)i_column) : NULL;
+}
+
+/* ---- cells ------------------------------------------------------------------------------------------------------- */
+
+/* Room for the decimals of a row, before any cell points into it. */
+static bool reserve_decimals(dal__postgres_conn *conn, int row)
+{
+        size_t size = 0;
+        char *grown;
+
+        for (uint32_t i = 0; i < conn->n_columns; i++)
+                if (conn->columns[i].kind == PG_KIND_NUMERIC && !PQgetisnull(conn->rows, row, (int)i))
+                        size += dal__postgres_numeric_room(PQgetvalue(conn->rows, row, (int)i),
+                                                           (size_t)PQgetlength(conn->rows, row, (int)i));
+        if (size <= conn->text_room)
+                return true;
+        size = size < 256 ? 256 : size + size / 2;
+        grown = dal_mem_resize(conn->text, size, 1);
+        if (!grown)
+                return false;
+        conn->text = grown;
+        conn->text_room = size;
+        return true;
+}
+
+static dal_status undecodable(dal__postgres_conn *conn, uint32_t i, dal__postgres_decoded why, dal_error *err)
+{
+        const char *name = dal__postgres_column_name(conn, i);
+
+        if (why == PG_INFINITE)
+                return dal_error_set(
+                        err, DAL_CLASS_DATA,
+                        "column %s is infinity, which is no date or instant: exclude it or select "
+                        "it as text",
+                        name);
+        return dal_error_set(err, DAL_CLASS_DATA, "column %s: the server's bytes are not those of type %u",
+                             name, conn->columns[i].type);
+}
+
+static dal_status decode_row(dal__postgres_conn *conn, dal_error *err)
+{
+        int row = conn->i_row++;
+        const PGresult *rows = conn->rows;
+        char *room;
+
+        if (conn->has_numeric && !reserve_decimals(conn, row))
+                return no_memory(err);
+        room = conn->text;
+        for (uint32_t i = 0; i < conn->n_columns; i++) {
+                const dal__postgres_column *column = &conn->columns[i];
+                dal__postgres_decoded decoded;
+                int size = PQgetlength(rows, row, (int)i);
+
+                if (size == 0 && PQgetisnull(rows, row, (int)i)) {
+                        conn->cells[i].type = DAL_TYPE_NULL;
+                        continue;
+                }
+                decoded =
+                        dal__postgres_decode((dal__postgres_kind)column->kind, PQgetvalue(rows, row, (int)i),
+                                             (size_t)size, &room, &conn->cells[i]);
+                if (decoded != PG_DECODED)
+                        return undecodable(conn, i, decoded, err);
+        }
+        return DAL_OK;
+}
+
+/* ---- streams ------------------------------------------------------------------------------------------------------ */
+
+/* The last row came, or the statement failed: takes what is left of its answer. */
+static dal_status end_stream(dal__postgres_conn *conn, PGresult *last, dal_deadline deadline, dal_error *err)
+{
+        PGresult *failure = NULL;
+        dal_status s = DAL_OK;
+
+        conn->streaming = false;
+        if (dal__postgres_is_failure(last))
+                return dal__postgres_fail_flush(conn, NULL, last, deadline, err);
+        PQclear(last);
+        if (conn->pipelined && conn->i_next < conn->i_sent)
+                PQclear(PQgetResult(conn->pg)); /* the mark between two answers */
+        else
+                s = dal__postgres_end_segment(conn, deadline, &failure, err);
+        if (s == DAL_OK && failure)
+                return dal__postgres_fail_flush(conn, NULL, failure, deadline, err);
+        PQclear(failure);
+        return s;
+}
+
+static dal_status next_part(dal__postgres_conn *conn, dal_deadline deadline, dal_error *err)
+{
+        PGresult *result;
+        dal_status s;
+
+        PQclear(conn->rows);
+        conn->rows = NULL;
+        conn->i_row = conn->n_rows = 0;
+        s = dal__postgres_wait(conn, deadline, err);
+        if (s)
+                return s;
+        result = PQgetResult(conn->pg);
+        if (!dal__postgres_is_partial(result))
+                return end_stream(conn, result, deadline, err);
+        conn->rows = result;
+        conn->n_rows = PQntuples(result);
+        return DAL_OK;
+}
+
+dal_status dal__postgres_fetch(void *state, dal_deadline deadline, const dal_value **cells_out,
+                               dal_error *err)
+{
+        dal__postgres_conn *conn = state;
+        dal_status s = DAL_OK;
+
+        *cells_out = NULL;
+        if (conn->i_row == conn->n_rows && conn->streaming)
+                s = next_part(conn, deadline, err);
+        if (s)
+                return s;
+        if (conn->i_row == conn->n_rows) {
+                if (conn->names) {
+                        PQclear(conn->rows);
+                        conn->rows = NULL;
+                        conn->i_row = conn->n_rows = 0;
+                }
+                return DAL_OK;
+        }
+        s = decode_row(conn, err);
+        if (s == DAL_OK)
+                *cells_out = conn->cells;
+        return s;
+}
+
+/* Reads rows away until `until`; *last_out is the result that ends them, NULL when the time was up. */
+static dal_status read_away(dal__postgres_conn *conn, dal_deadline until, PGresult **last_out)
+{
+        *last_out = NULL;
+        for (unsigned n = 1;; n++) {
+                PGresult *result;
+
+                if (n % CLOCK_EVERY == 0 && dal_clock_passed(until))
+                        return DAL_ERR_TIMEOUT;
+                if (!dal__postgres_is_ready(conn, until))
+                        return DAL_ERR_TIMEOUT;
+                result = PQgetResult(conn->pg);
+                if (!dal__postgres_is_partial(result)) {
+                        *last_out = result;
+                        return DAL_OK;
+                }
+                PQclear(result);
+        }
+}
+
+dal_status dal__postgres_discard(void *state, dal_deadline deadline, dal_error *err)
+{
+        dal__postgres_conn *conn = state;
+        dal_deadline gentle;
+        bool canceled = false;
+        PGresult *last;
+
+        if (conn->rows || conn->names)
+                dal__postgres_drop_rows(conn);
+        if (!conn->streaming)
+                return DAL_OK;
+        gentle = dal_clock_earlier(deadline, dal_clock_after_ms(GENTLE_MS));
+        if (read_away(conn, conn->may_cancel ? gentle : deadline, &last)) {
+                if (!conn->may_cancel || dal_clock_passed(deadline))
+                        return dal__postgres_late(conn, err);
+                canceled = true;
+                dal__postgres_cancel_send(conn->cancel,
+                                          dal_clock_earlier(deadline, dal_clock_after_ms(CANCEL_MS)), NULL);
+                if (read_away(conn, deadline, &last))
+                        return dal__postgres_late(conn, err);
+        }
+        if (canceled && dal__postgres_is_failure(last) && PQstatus(conn->pg) == CONNECTION_OK) {
+                dal_error ignored = DAL_ERROR_INIT;
+
+                end_stream(conn, last, deadline, &ignored);
+                if (!ignored.conn_gone)
+                        return DAL_OK;
+                if (err)
+                        *err = ignored;
+                return ignored.status;
+        }
+        return end_stream(conn, last, deadline, err);
+}
