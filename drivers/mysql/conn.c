@@ -1,2 +1,365 @@
 /* SPDX-License-Identifier: MIT */
-typedef int dal__not_written_yet;
+#include "mysql_impl.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include <dal/drivers/mysql.h>
+#include <dal/mem.h>
+
+/* Source: MySQL protocol, COM_STMT_PREPARE: the number of parameters has 16 bits */
+#define MAX_PARAMS 65535
+
+/* ---- calls ---- */
+
+void dal__mysql_begin(dal__mysql_conn *conn, dal_deadline deadline, bool may_stop)
+{
+        conn->call.deadline = deadline;
+        conn->call.limit =
+                deadline > DAL_FOREVER - DAL__MYSQL_GRACE_NS ? DAL_FOREVER : deadline + DAL__MYSQL_GRACE_NS;
+        conn->call.stop = may_stop ? conn : NULL;
+        dal__mysql_call_begin(&conn->call);
+}
+
+void dal__mysql_end(dal__mysql_conn *conn)
+{
+        dal__mysql_call_end(&conn->call);
+}
+
+/* A statement that was stopped at its deadline leaves the session as it was; otherwise its answer is still coming. */
+static dal_status deadline_passed(dal__mysql_conn *conn, const dal__mysql_fault *fault, dal_error *err)
+{
+        bool alive = conn->call.stopped && fault->code >= 1000 && fault->code < 2000;
+
+        (void)dal_error_set(err, DAL_CLASS_DEADLINE,
+                            alive ? "the deadline passed; the server stopped the statement"
+                                  : "the deadline passed before the server answered");
+        err->vendor_code = (int32_t)fault->code;
+        err->conn_gone = !alive;
+        return DAL_ERR_TIMEOUT;
+}
+
+dal_status dal__mysql_fail(dal__mysql_conn *conn, MYSQL_STMT *handle, dal_error *err)
+{
+        dal_error local = DAL_ERROR_INIT;
+        dal__mysql_fault fault = {
+                .code = handle ? mysql_stmt_errno(handle) : mysql_errno(conn->mysql),
+                .sqlstate = handle ? mysql_stmt_sqlstate(handle) : mysql_sqlstate(conn->mysql),
+                .message = handle ? mysql_stmt_error(handle) : mysql_error(conn->mysql),
+                .mariadb = conn->dialect == DAL_DIALECT_mariadb,
+                .committing = conn->committing,
+        };
+        dal_status s = conn->call.timed_out ? deadline_passed(conn, &fault, &local)
+                                            : dal__mysql_fault_error(&fault, &local);
+
+        conn->broken |= local.conn_gone;
+        if (err)
+                *err = local;
+        return s;
+}
+
+dal_status dal__mysql_check_size(const dal__mysql_conn *conn, uint64_t size, dal_error *err)
+{
+        dal_status s;
+
+        if (size <= conn->max_packet)
+                return DAL_OK;
+        s = dal_error_set(
+                err, DAL_CLASS_PACKET_TOO_LARGE,
+                "the request has %llu bytes and the server takes %llu; raise its max_allowed_packet or "
+                "send less at a time",
+                (unsigned long long)size, (unsigned long long)conn->max_packet);
+        if (err)
+                err->not_sent = true;
+        return s;
+}
+
+/* ---- life ---- */
+
+static dal_status find_facts(dal__mysql_conn *conn, dal_error *err)
+{
+        const char *version = mysql_get_server_info(conn->mysql);
+
+        if (!version)
+                return dal_error_set(err, DAL_CLASS_CONNECT_FAILED, "%s: the server gave no version",
+                                     conn->target.name);
+        conn->dialect = strstr(version, "MariaDB") ? DAL_DIALECT_mariadb : DAL_DIALECT_mysql;
+        conn->session_id = mysql_thread_id(conn->mysql);
+        conn->max_packet = UINT32_MAX;
+        return DAL_OK;
+}
+
+static dal_status mysql_slot_open(void *state, const dal_open_args *args, dal_deadline deadline,
+                                  dal_error *err)
+{
+        dal__mysql_conn *conn = state;
+        dal_status s;
+
+        conn->generation = 1;
+        if (!dal__mysql_library_start())
+                return dal_error_set(err, DAL_CLASS_NO_MEMORY, "the MySQL client library can't be started");
+        s = dal__mysql_target_init(&conn->target, args, deadline, err);
+        if (s)
+                return s;
+        conn->watchdog = dal__mysql_watchdog_new();
+        if (!conn->watchdog && !MYSQL_IS_CONNECTOR_C)
+                return dal_error_set(err, DAL_CLASS_OUT_OF_RESOURCES, "no thread is free for a connection");
+        s = dal__mysql_session_open(&conn->target, &conn->watchdog, deadline, &conn->mysql, err);
+        if (s)
+                return s;
+        conn->call.watchdog = conn->watchdog;
+        conn->call.tls = mysql_get_ssl_cipher(conn->mysql) != NULL;
+        conn->tx_mode = args->tx_mode;
+        s = find_facts(conn, err);
+        return s ? s : dal__mysql_tx_setup(conn, deadline, err);
+}
+
+static void mysql_slot_close(void *state)
+{
+        dal__mysql_conn *conn = state;
+
+        dal__mysql_session_close(conn->mysql);
+        conn->mysql = NULL;
+        dal__mysql_stmt_free_all(conn);
+        dal__mysql_watchdog_free(conn->watchdog);
+        dal__mysql_target_fini(&conn->target);
+        dal_mem_free(conn->queue);
+        memset(conn, 0, sizeof *conn);
+}
+
+static dal_status mysql_slot_reset(void *state, dal_deadline deadline, dal_error *err)
+{
+        dal__mysql_conn *conn = state;
+        dal_status s = dal__mysql_rows_end(conn, deadline, err);
+        int rc;
+
+        if (s)
+                return s;
+        dal__mysql_begin(conn, deadline, false);
+        rc = mysql_reset_connection(conn->mysql);
+        dal__mysql_end(conn);
+        if (rc)
+                return dal__mysql_fail(conn, NULL, err);
+        /* The server has dropped the prepared statements; each is prepared anew when it is next used. */
+        conn->generation++;
+        conn->tx_open = conn->in_trans = conn->limits_changed = false;
+        return dal__mysql_tx_setup(conn, deadline, err);
+}
+
+static dal_status mysql_slot_ping(void *state, dal_deadline deadline, dal_error *err)
+{
+        dal__mysql_conn *conn = state;
+        int rc;
+
+        dal__mysql_begin(conn, deadline, false);
+        rc = mysql_ping(conn->mysql);
+        dal__mysql_end(conn);
+        return rc ? dal__mysql_fail(conn, NULL, err) : DAL_OK;
+}
+
+static dal_status mysql_slot_cancel(void *state, dal_deadline deadline, dal_error *err)
+{
+        const dal__mysql_conn *conn = state;
+
+        return dal__mysql_session_stop(&conn->target, conn->session_id, deadline, err);
+}
+
+/* ---- requests ---- */
+
+static dal_status mysql_slot_queue(void *state, const dal_request *request, dal_error *err)
+{
+        dal__mysql_conn *conn = state;
+        dal_status s = DAL_OK;
+
+        if (request->kind == DAL_REQUEST_STMT || request->kind == DAL_REQUEST_TEXT)
+                s = dal__mysql_params_check(&request->params, err);
+        if (s)
+                return s;
+        if (conn->i_next == conn->n_queue)
+                conn->i_next = conn->n_queue = 0;
+        if (conn->n_queue == conn->queue_room) {
+                size_t n = conn->queue_room ? 2 * conn->queue_room : 16;
+                dal__mysql_entry *grown = dal_mem_resize(conn->queue, n, sizeof *grown);
+
+                if (!grown)
+                        return dal_error_set(err, DAL_CLASS_NO_MEMORY, "out of memory for %zu requests", n);
+                conn->queue = grown;
+                conn->queue_room = n;
+        }
+        conn->queue[conn->n_queue].request = request;
+        conn->queue[conn->n_queue].flush = conn->n_flushes + 1;
+        conn->n_queue++;
+        return DAL_OK;
+}
+
+/* Nothing may be sent behind an unread answer, so each request is sent when its result is asked for. */
+static dal_status mysql_slot_flush(void *state, dal_deadline deadline, dal_error *err)
+{
+        dal__mysql_conn *conn = state;
+
+        (void)deadline;
+        (void)err;
+        conn->n_flushes++;
+        return DAL_OK;
+}
+
+static dal_status run_script(dal__mysql_conn *conn, const dal_request *request, dal_deadline deadline,
+                             dal_error *err)
+{
+        dal_status s = dal__mysql_check_size(conn, request->text_size + 1, err);
+
+        if (s == DAL_OK)
+                s = dal__mysql_tx_text(conn, request->text, request->text_size, true, deadline, err);
+        if (s == DAL_OK)
+                s = dal__mysql_tx_after_success(conn, err);
+        else
+                dal__mysql_tx_after_failure(conn, request->text, deadline, err);
+        return s;
+}
+
+static dal_status run_request(dal__mysql_conn *conn, const dal_request *request, dal_deadline deadline,
+                              dal_result *out, dal_error *err)
+{
+        switch (request->kind) {
+        case DAL_REQUEST_STMT:
+        case DAL_REQUEST_TEXT:
+                return dal__mysql_stmt_run(conn, request, deadline, out, err);
+        case DAL_REQUEST_SCRIPT:
+                return run_script(conn, request, deadline, err);
+        default:
+                return dal__mysql_tx_run(conn, request, deadline, err);
+        }
+}
+
+static dal_status refuse(dal_error *err, dal_error_class error_class, const char *why)
+{
+        dal_status s = dal_error_set(err, error_class, "%s", why);
+
+        err->not_sent = true;
+        return s;
+}
+
+static dal_status take_result(dal__mysql_conn *conn, dal_deadline deadline, dal_result *out, dal_error *err)
+{
+        dal__mysql_entry *entry = &conn->queue[conn->i_next];
+        dal_status s;
+
+        if (conn->i_next == conn->n_queue || entry->flush > conn->n_flushes)
+                return refuse(err, DAL_CLASS_STATE,
+                              "a result was asked for that no flushed request will give");
+        conn->i_next++;
+        if (entry->flush == conn->failed_flush)
+                return refuse(err, DAL_CLASS_NOT_EXECUTED, "skipped because an earlier request failed");
+        if (conn->broken)
+                s = refuse(err, DAL_CLASS_CONNECTION_LOST, "the connection is lost");
+        else if (dal_clock_passed(deadline))
+                s = refuse(err, DAL_CLASS_DEADLINE, "the deadline passed before anything was sent");
+        else if ((s = dal__mysql_rows_end(conn, deadline, err)) == DAL_OK)
+                s = run_request(conn, entry->request, deadline, out, err);
+        if (s) {
+                conn->failed_flush = entry->flush;
+                err->conn_gone |= conn->broken;
+        }
+        return s;
+}
+
+static dal_status mysql_slot_result(void *state, dal_deadline deadline, dal_result *out, dal_error *err)
+{
+        dal_error local = DAL_ERROR_INIT;
+        dal_status s;
+
+        memset(out, 0, sizeof *out);
+        s = take_result(state, deadline, out, &local);
+        if (s && err)
+                *err = local;
+        return s;
+}
+
+static const char *mysql_slot_column(void *state, uint32_t i_column)
+{
+        const dal__mysql_conn *conn = state;
+
+        return conn->current ? dal__mysql_rows_column(conn->current, i_column) : NULL;
+}
+
+static dal_tx_state mysql_slot_tx_state(void *state)
+{
+        const dal__mysql_conn *conn = state;
+
+        if (!conn->mysql || conn->broken || (conn->current && conn->streaming && !conn->finished))
+                return DAL_TX_STATE_UNKNOWN;
+        /* With autocommit off a transaction is open from BEGIN on, though the server says so at its first statement. */
+        return conn->in_trans || conn->tx_open ? DAL_TX_STATE_ACTIVE : DAL_TX_STATE_IDLE;
+}
+
+static void mysql_slot_stmt_close(void *state, dal_driver_stmt *stmt)
+{
+        dal__mysql_stmt_state *kept = stmt->state;
+
+        if (kept->stmt)
+                dal__mysql_stmt_retire(state, kept->stmt);
+        kept->stmt = NULL;
+}
+
+static void mysql_slot_info(void *state, dal_driver_info *out)
+{
+        static const char compatible[] = "5.5.5-"; /* MariaDB's greeting to clients older than itself */
+        const dal__mysql_conn *conn = state;
+        const char *version = mysql_get_server_info(conn->mysql);
+        bool mariadb = conn->dialect == DAL_DIALECT_mariadb;
+
+        memset(out, 0, sizeof *out);
+        if (mariadb && strncmp(version, compatible, sizeof compatible - 1) == 0)
+                version += sizeof compatible - 1;
+        out->dialect = conn->dialect;
+        (void)snprintf(out->engine, sizeof out->engine, "%s", mariadb ? "mariadb" : "mysql");
+        (void)snprintf(out->version, sizeof out->version, "%s", version);
+        (void)snprintf(out->client, sizeof out->client, "%s %s",
+                       MYSQL_IS_CONNECTOR_C ? "libmariadb" : "libmysqlclient", mysql_get_client_info());
+        out->session_id = conn->session_id;
+        out->tls = conn->call.tls;
+}
+
+static dal_status mysql_slot_fetch(void *state, dal_deadline deadline, const dal_value **cells_out,
+                                   dal_error *err)
+{
+        return dal__mysql_rows_fetch(state, deadline, cells_out, err);
+}
+
+static dal_status mysql_slot_discard(void *state, dal_deadline deadline, dal_error *err)
+{
+        return dal__mysql_rows_end(state, deadline, err);
+}
+
+static const dal_driver driver = {
+        .struct_size = sizeof(dal_driver),
+        .caps = DAL_CAP_SAVEPOINT | DAL_CAP_TWO_PHASE | DAL_CAP_TX_MODE | DAL_CAP_UINT64 | DAL_CAP_CREATE_DB,
+        .name = "mysql",
+        .schemes = "mysql mariadb",
+        .keys = "",
+        .placeholder = DAL_PLACEHOLDER_QUESTION,
+        .sql_syntax = DAL_SQL_BACKSLASH_ESCAPES | DAL_SQL_HASH_COMMENTS | DAL_SQL_BACKTICKS |
+                      DAL_SQL_DASH_NEEDS_SPACE,
+        .max_params = MAX_PARAMS,
+        .conn_size = sizeof(dal__mysql_conn),
+        .stmt_size = sizeof(dal__mysql_stmt_state),
+        .open = mysql_slot_open,
+        .close = mysql_slot_close,
+        .reset = mysql_slot_reset,
+        .ping = mysql_slot_ping,
+        .cancel = mysql_slot_cancel,
+        .queue = mysql_slot_queue,
+        .flush = mysql_slot_flush,
+        .result = mysql_slot_result,
+        .fetch = mysql_slot_fetch,
+        .discard = mysql_slot_discard,
+        .column = mysql_slot_column,
+        .tx_state = mysql_slot_tx_state,
+        .stmt_close = mysql_slot_stmt_close,
+        .info = mysql_slot_info,
+};
+
+const dal_driver *dal_driver_mysql(void)
+{
+        return &driver;
+}

@@ -1,2 +1,274 @@
 /* SPDX-License-Identifier: MIT */
-typedef int dal__not_written_yet;
+#include "mysql_impl.h"
+
+#include <string.h>
+
+#include <dal/mem.h>
+
+/* The server asks to prepare again: the statement has not run. Source: ER_NEED_REPREPARE, ER_UNKNOWN_STMT_HANDLER */
+#define ERROR_NEED_REPREPARE 1615
+#define ERROR_UNKNOWN_STMT   1243
+
+/* ---- the connection's list of statements ---- */
+
+static void push(dal__mysql_stmt **list, dal__mysql_stmt *stmt)
+{
+        stmt->next = *list;
+        stmt->link = list;
+        if (stmt->next)
+                stmt->next->link = &stmt->next;
+        *list = stmt;
+}
+
+static void unlink_stmt(dal__mysql_stmt *stmt)
+{
+        *stmt->link = stmt->next;
+        if (stmt->next)
+                stmt->next->link = stmt->link;
+}
+
+static void free_stmt(dal__mysql_stmt *stmt)
+{
+        if (stmt->handle)
+                (void)mysql_stmt_close(stmt->handle);
+        dal__mysql_rows_free(stmt);
+        dal_mem_free(stmt->params);
+        dal_mem_free(stmt->times);
+        dal_mem_free(stmt);
+}
+
+void dal__mysql_stmt_retire(dal__mysql_conn *conn, dal__mysql_stmt *stmt)
+{
+        stmt->cached = false;
+        stmt->text = ""; /* the core frees it */
+        if (conn->current == stmt)
+                return; /* when its rows end */
+        unlink_stmt(stmt);
+        push(&conn->retired, stmt);
+}
+
+void dal__mysql_stmt_close_retired(dal__mysql_conn *conn)
+{
+        if (!conn->retired)
+                return;
+        dal__mysql_begin(conn, DAL_FOREVER, false);
+        conn->call.deadline = conn->call.limit = dal_clock_now();
+        while (conn->retired) {
+                dal__mysql_stmt *stmt = conn->retired;
+                unlink_stmt(stmt);
+                free_stmt(stmt);
+        }
+        dal__mysql_end(conn);
+}
+
+void dal__mysql_stmt_free_all(dal__mysql_conn *conn)
+{
+        /* mysql_close() has cut them off from the session, so closing them here does no I/O. */
+        while (conn->retired || conn->stmts) {
+                dal__mysql_stmt *stmt = conn->retired ? conn->retired : conn->stmts;
+                unlink_stmt(stmt);
+                free_stmt(stmt);
+        }
+        conn->current = NULL;
+}
+
+/* ---- preparing ---- */
+
+static bool make_params(dal__mysql_stmt *stmt, uint32_t n)
+{
+        stmt->n_params = n;
+        if (n == 0)
+                return true;
+        stmt->params = dal_mem_alloc(n * sizeof *stmt->params);
+        stmt->times = dal_mem_alloc(n * sizeof *stmt->times);
+        return stmt->params && stmt->times;
+}
+
+static dal_status no_memory(dal_error *err)
+{
+        return dal_error_set(err, DAL_CLASS_NO_MEMORY, "out of memory for a statement");
+}
+
+static dal_status prepare(dal__mysql_conn *conn, const char *text, size_t size, dal_deadline deadline,
+                          dal__mysql_stmt **out, dal_error *err)
+{
+        dal__mysql_stmt *stmt;
+        dal_status s = dal__mysql_check_size(conn, size + 1, err);
+        int rc;
+
+        *out = NULL;
+        if (s)
+                return s;
+        stmt = dal_mem_alloc(sizeof *stmt);
+        if (!stmt)
+                return no_memory(err);
+        push(&conn->stmts, stmt);
+        stmt->generation = conn->generation;
+        stmt->text = text;
+        stmt->handle = mysql_stmt_init(conn->mysql);
+        if (!stmt->handle) {
+                dal__mysql_stmt_retire(conn, stmt);
+                return no_memory(err);
+        }
+        dal__mysql_begin(conn, deadline, true);
+        rc = mysql_stmt_prepare(stmt->handle, text, (unsigned long)size);
+        dal__mysql_end(conn);
+        if (rc)
+                s = dal__mysql_fail(conn, stmt->handle, err);
+        else if (!make_params(stmt, (uint32_t)mysql_stmt_param_count(stmt->handle)))
+                s = no_memory(err);
+        if (s) {
+                dal__mysql_stmt_retire(conn, stmt);
+                return s;
+        }
+        *out = stmt;
+        return DAL_OK;
+}
+
+/* The statement of a request, prepared in this session. */
+static dal_status get_stmt(dal__mysql_conn *conn, const dal_request *request, dal_deadline deadline,
+                           dal__mysql_stmt **out, dal_error *err)
+{
+        dal__mysql_stmt_state *kept;
+        dal_status s;
+
+        if (request->kind == DAL_REQUEST_TEXT)
+                return prepare(conn, request->text, request->text_size, deadline, out, err);
+        kept = request->stmt->state;
+        if (kept->stmt && kept->stmt->generation == conn->generation) {
+                *out = kept->stmt;
+                return DAL_OK;
+        }
+        if (kept->stmt)
+                dal__mysql_stmt_retire(conn, kept->stmt);
+        kept->stmt = NULL;
+        s = prepare(conn, request->stmt->text, request->stmt->text_size, deadline, out, err);
+        if (s)
+                return s;
+        (*out)->cached = true;
+        kept->stmt = *out;
+        return DAL_OK;
+}
+
+/* ---- running ---- */
+
+static dal_status set_params(dal__mysql_conn *conn, dal__mysql_stmt *stmt, const dal_params *params,
+                             dal_error *err)
+{
+        dal_status s;
+
+        if (params->n_values != stmt->n_params)
+                return dal_error_set(err, DAL_CLASS_ARGUMENT,
+                                     "the server counts %u parameters in this statement, and %zu were given",
+                                     stmt->n_params, params->n_values);
+        if (stmt->n_params == 0)
+                return DAL_OK;
+        s = dal__mysql_check_size(conn, dal__mysql_params_set(stmt, params), err);
+        if (s)
+                return s;
+        if (mysql_stmt_bind_param(stmt->handle, stmt->params))
+                return dal__mysql_fail(conn, stmt->handle, err);
+        return DAL_OK;
+}
+
+/* Results of a procedure that have no columns come first when it writes before it reads. */
+static int skip_to_rows(dal__mysql_conn *conn, MYSQL_STMT *handle)
+{
+        while (mysql_stmt_field_count(handle) == 0 && mysql_more_results(conn->mysql)) {
+                int rc = mysql_stmt_next_result(handle);
+                if (rc)
+                        return rc > 0;
+        }
+        return 0;
+}
+
+static dal_status execute(dal__mysql_conn *conn, dal__mysql_stmt *stmt, bool stream, dal_deadline deadline,
+                          dal_error *err)
+{
+        MYSQL_STMT *handle = stmt->handle;
+        int rc;
+
+        dal__mysql_begin(conn, deadline, true);
+        rc = mysql_stmt_execute(handle);
+        if (rc == 0 && mysql_more_results(conn->mysql))
+                rc = skip_to_rows(conn, handle);
+        if (rc == 0 && !stream && mysql_stmt_field_count(handle))
+                rc = mysql_stmt_store_result(handle);
+        dal__mysql_end(conn);
+        if (rc)
+                return dal__mysql_fail(conn, handle, err);
+        /* Stopping a query can end it early without an error: SELECT SLEEP() is only woken. */
+        if (conn->call.stopped && mysql_stmt_field_count(handle)) {
+                (void)mysql_stmt_free_result(handle);
+                return dal_error_set(err, DAL_CLASS_DEADLINE,
+                                     "the deadline passed; the server stopped the statement");
+        }
+        return DAL_OK;
+}
+
+static dal_status describe(dal__mysql_conn *conn, dal__mysql_stmt *stmt, bool stream, dal_result *out,
+                           dal_error *err)
+{
+        uint32_t n_columns = mysql_stmt_field_count(stmt->handle);
+        dal_status s;
+
+        if (n_columns == 0) {
+                out->n_rows = (int64_t)mysql_stmt_affected_rows(stmt->handle);
+                out->insert_id = (int64_t)mysql_stmt_insert_id(stmt->handle);
+                if (!stmt->cached)
+                        dal__mysql_stmt_retire(conn, stmt);
+                return dal__mysql_tx_after_success(conn, err);
+        }
+        s = dal__mysql_rows_bind(conn, stmt, err);
+        conn->current = stmt;
+        conn->streaming = stream;
+        conn->finished = false;
+        if (s)
+                return s;
+        out->has_rows = true;
+        out->n_columns = n_columns;
+        return stream ? DAL_OK : dal__mysql_tx_after_success(conn, err);
+}
+
+static bool asks_to_prepare_again(const dal_error *err)
+{
+        return err->vendor_code == ERROR_NEED_REPREPARE || err->vendor_code == ERROR_UNKNOWN_STMT;
+}
+
+static dal_status run_once(dal__mysql_conn *conn, const dal_request *request, dal_deadline deadline,
+                           dal__mysql_stmt **stmt_out, dal_error *err)
+{
+        dal_status s = get_stmt(conn, request, deadline, stmt_out, err);
+
+        if (s)
+                return s;
+        s = set_params(conn, *stmt_out, &request->params, err);
+        if (s == DAL_OK)
+                s = execute(conn, *stmt_out, (request->flags & DAL_STMT_STREAM) != 0, deadline, err);
+        if (s == DAL_OK)
+                return DAL_OK;
+        /* After a failure the library's idea of the handle is not worth trusting: it is prepared anew next time. */
+        if (request->kind == DAL_REQUEST_STMT)
+                ((dal__mysql_stmt_state *)request->stmt->state)->stmt = NULL;
+        dal__mysql_stmt_retire(conn, *stmt_out);
+        return s;
+}
+
+dal_status dal__mysql_stmt_run(dal__mysql_conn *conn, const dal_request *request, dal_deadline deadline,
+                               dal_result *out, dal_error *err)
+{
+        const char *text = request->kind == DAL_REQUEST_TEXT ? request->text : request->stmt->text;
+        dal__mysql_stmt *stmt = NULL;
+        dal_status s;
+
+        dal__mysql_stmt_close_retired(conn);
+        s = run_once(conn, request, deadline, &stmt, err);
+        if (s && !conn->broken && asks_to_prepare_again(err)) {
+                dal__mysql_stmt_close_retired(conn);
+                s = run_once(conn, request, deadline, &stmt, err);
+        }
+        if (s == DAL_OK)
+                return describe(conn, stmt, (request->flags & DAL_STMT_STREAM) != 0, out, err);
+        dal__mysql_tx_after_failure(conn, text, deadline, err);
+        return s;
+}

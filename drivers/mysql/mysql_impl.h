@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef DAL_MYSQL_IMPL_H
+#define DAL_MYSQL_IMPL_H
+
+/*
+ * What the files of this driver share. The driver is written once for two client libraries, MariaDB Connector/C
+ * and Oracle's libmysqlclient; where they differ, MYSQL_IS_CONNECTOR_C decides at compile time.
+ */
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <dal/driver.h>
+#include <mysql.h>
+
+#include "fault.h"
+
+#ifdef MARIADB_PACKAGE_VERSION
+#define MYSQL_IS_CONNECTOR_C 1
+typedef my_bool dal__mysql_flag;
+#else
+#define MYSQL_IS_CONNECTOR_C 0
+typedef bool dal__mysql_flag;
+#endif
+
+typedef struct dal__mysql_conn dal__mysql_conn;
+
+/* ---- library.c: what belongs to the process and to the thread ---- */
+
+/** Starts the client library, once in the process; false if it can't be. */
+bool dal__mysql_library_start(void);
+/** What the thread keeps for this driver; NULL if it never set anything. */
+void *dal__mysql_thread_get(void);
+/** Keeps a pointer for the thread; not NULL, or the client library's thread data is never freed. */
+void dal__mysql_thread_set(void *value);
+
+/** Keeps SIGPIPE away from the thread while a TLS library writes to a socket that may be closed. */
+typedef struct dal__mysql_sigpipe {
+        sigset_t before;
+        bool was_pending;
+} dal__mysql_sigpipe;
+
+void dal__mysql_sigpipe_block(dal__mysql_sigpipe *sigpipe);
+void dal__mysql_sigpipe_restore(const dal__mysql_sigpipe *sigpipe);
+
+/* ---- wait.c: calls that end at their deadline ---- */
+
+#define DAL__MYSQL_GRACE_NS                                                                                  \
+        40000000 /* for stopping a statement after its deadline; a call may be 50 ms late */
+
+typedef struct dal__mysql_watchdog dal__mysql_watchdog;
+
+/** One call of the client library. */
+typedef struct dal__mysql_call {
+        dal_deadline deadline;
+        dal_deadline limit;    /* for stopping the statement and reading the answer */
+        dal__mysql_conn *stop; /* whose statement is stopped at the deadline; NULL: the wait just ends */
+        dal__mysql_watchdog *watchdog; /* libmysqlclient only */
+        bool opening;                  /* until the session is there */
+        bool tls;
+        bool timed_out;  /* the deadline passed while waiting */
+        bool stopped;    /* and the statement was stopped by KILL QUERY */
+        uint32_t n_idle; /* waits in a row that ended with nothing */
+        dal__mysql_sigpipe sigpipe;
+} dal__mysql_call;
+
+void dal__mysql_call_begin(dal__mysql_call *call);
+void dal__mysql_call_end(dal__mysql_call *call);
+/** Looks at the clock in a loop of calls that need not wait; stops the statement when it is time. */
+void dal__mysql_call_check(dal__mysql_call *call);
+
+/* ---- session.c: opening a session ---- */
+
+/** Where to connect: private copies, because a statement is stopped over a connection of its own. */
+typedef struct dal__mysql_target {
+        char *host;    /* as in the URL; "" = the client library's default socket */
+        char *address; /* what to connect to: numeric, except that verify-full must name the host */
+        char *socket;  /* path of a Unix socket; NULL = TCP */
+        char *user;
+        char *password; /* wiped at the end */
+        char *dbname;
+        char *service;
+        char *root_file; /* trusted roots; NULL = none or root_folder */
+        char *root_folder;
+        char *cert;
+        char *key;
+        char *public_key; /* the server's RSA key */
+        char *name;       /* the URL without its password, for messages */
+        uint16_t port;
+        dal_tls_mode tls;
+        bool local;
+        uint32_t statement_timeout_ms;
+        uint32_t lock_timeout_ms;
+} dal__mysql_target;
+
+dal_status dal__mysql_target_init(dal__mysql_target *target, const dal_open_args *args, dal_deadline deadline,
+                                  dal_error *err);
+void dal__mysql_target_fini(dal__mysql_target *target);
+/**
+ * Opens a bare session. Ownership: *out is owned; end it with dal__mysql_session_close().
+ *
+ * *watchdog becomes NULL when a thread is still busy with it after the deadline and will free it.
+ */
+dal_status dal__mysql_session_open(const dal__mysql_target *target, dal__mysql_watchdog **watchdog,
+                                   dal_deadline deadline, MYSQL **out, dal_error *err);
+/** Closes a session without waiting for the server. */
+void dal__mysql_session_close(MYSQL *mysql);
+/** Stops the statement that a session is running, over a session of its own. Threads: any. */
+dal_status dal__mysql_session_stop(const dal__mysql_target *target, uint64_t session_id,
+                                   dal_deadline deadline, dal_error *err);
+
+/* These four are in wait.c, as how to wait depends on the client library. */
+/** NULL also where the client library needs none. */
+dal__mysql_watchdog *dal__mysql_watchdog_new(void);
+/** Accepts NULL. */
+void dal__mysql_watchdog_free(dal__mysql_watchdog *watchdog);
+/** Lets the watchdog know the socket of an open session. */
+bool dal__mysql_watchdog_attach(dal__mysql_watchdog *watchdog, MYSQL *mysql);
+/**
+ * Connects within the deadline. When *lost_out is set, the handle and the watchdog are no longer the caller's: a
+ * thread is still busy with them and frees them.
+ */
+bool dal__mysql_connect(MYSQL *mysql, const dal__mysql_target *target, dal__mysql_watchdog *watchdog,
+                        dal_deadline deadline, bool *lost_out);
+
+/* ---- tls.c ---- */
+
+/** Finds the roots to trust, refuses what the URL may not ask for. */
+dal_status dal__mysql_tls_init(dal__mysql_target *target, const dal_dsn *dsn, dal_error *err);
+/** Sets a handle's TLS and authentication options. */
+void dal__mysql_tls_set(MYSQL *mysql, const dal__mysql_target *target);
+
+/* ---- stmt.c: prepared statements and rows ---- */
+
+/* How a column of a result becomes a cell. */
+typedef enum dal__mysql_decode {
+        DAL__MYSQL_DECODE_INT64,
+        DAL__MYSQL_DECODE_UINT64,
+        DAL__MYSQL_DECODE_DOUBLE,
+        DAL__MYSQL_DECODE_TIMESTAMP,
+        DAL__MYSQL_DECODE_DATE,
+        DAL__MYSQL_DECODE_BIT,
+        DAL__MYSQL_DECODE_SPAN
+} dal__mysql_decode;
+
+typedef struct dal__mysql_column {
+        uint8_t decode; /* dal__mysql_decode */
+        uint8_t type;   /* dal_type of a cell that is not NULL */
+        dal__mysql_flag is_null;
+        dal__mysql_flag error;
+        unsigned field_type; /* what the binding was made for */
+        unsigned field_flags;
+        unsigned field_charset;
+        unsigned long size; /* of the value in this row */
+        unsigned long room; /* bytes at `buffer` */
+        char *buffer;       /* grows with the longest value seen */
+        MYSQL_TIME time;
+} dal__mysql_column;
+
+/** A prepared statement: owned by the connection, pointed to by the core's dal_driver_stmt. */
+typedef struct dal__mysql_stmt {
+        struct dal__mysql_stmt *next;
+        struct dal__mysql_stmt **link; /* what points to this one */
+        MYSQL_STMT *handle;
+        const char *text;    /* borrowed while the request or the core's statement lives */
+        uint32_t generation; /* of the session it was prepared in */
+        uint32_t n_params;
+        uint32_t n_columns; /* bound ones */
+        bool cached;        /* false: closed when its result ends */
+        bool rebind;        /* buffers moved: tell the library before the next row */
+        MYSQL_BIND *params;
+        MYSQL_TIME *times; /* for the parameters that need one */
+        MYSQL_BIND *binds;
+        dal__mysql_column *columns;
+        dal_value *cells;
+} dal__mysql_stmt;
+
+/** What the core keeps for a driver statement. */
+typedef struct dal__mysql_stmt_state {
+        dal__mysql_stmt *stmt;
+} dal__mysql_stmt_state;
+
+dal_status dal__mysql_stmt_run(dal__mysql_conn *conn, const dal_request *request, dal_deadline deadline,
+                               dal_result *out, dal_error *err);
+/** Marks a statement for closing; no I/O. */
+void dal__mysql_stmt_retire(dal__mysql_conn *conn, dal__mysql_stmt *stmt);
+/** Closes the statements marked so; writes, but waits for nothing. */
+void dal__mysql_stmt_close_retired(dal__mysql_conn *conn);
+/** Frees every statement of a connection whose session is closed. */
+void dal__mysql_stmt_free_all(dal__mysql_conn *conn);
+
+/* ---- rows.c ---- */
+
+/** Binds the columns of a result if they are not bound yet or have changed. */
+dal_status dal__mysql_rows_bind(dal__mysql_conn *conn, dal__mysql_stmt *stmt, dal_error *err);
+dal_status dal__mysql_rows_fetch(dal__mysql_conn *conn, dal_deadline deadline, const dal_value **cells_out,
+                                 dal_error *err);
+/** Ends the current result, if there is one: drops its rows and what follows them. */
+dal_status dal__mysql_rows_end(dal__mysql_conn *conn, dal_deadline deadline, dal_error *err);
+void dal__mysql_rows_free(dal__mysql_stmt *stmt);
+const char *dal__mysql_rows_column(const dal__mysql_stmt *stmt, uint32_t i_column);
+
+/* ---- params.c ---- */
+
+/** Refuses values that MySQL has no room for. */
+dal_status dal__mysql_params_check(const dal_params *params, dal_error *err);
+/** Points the statement's bindings at the values; gives the size of the packet that carries them. */
+uint64_t dal__mysql_params_set(dal__mysql_stmt *stmt, const dal_params *params);
+
+/* ---- tx.c: transactions and other commands ---- */
+
+dal_status dal__mysql_tx_run(dal__mysql_conn *conn, const dal_request *request, dal_deadline deadline,
+                             dal_error *err);
+/** Runs one text command and drops what it gives. */
+dal_status dal__mysql_tx_text(dal__mysql_conn *conn, const char *sql, size_t size, bool may_stop,
+                              dal_deadline deadline, dal_error *err);
+/** Takes in what the server said about the transaction behind a statement that went well. */
+dal_status dal__mysql_tx_after_success(dal__mysql_conn *conn, dal_error *err);
+/** Takes in what a failed statement did to the transaction; may ask the server. */
+void dal__mysql_tx_after_failure(dal__mysql_conn *conn, const char *sql, dal_deadline deadline,
+                                 dal_error *err);
+/** Brings the session to its normal state. */
+dal_status dal__mysql_tx_setup(dal__mysql_conn *conn, dal_deadline deadline, dal_error *err);
+
+/* ---- conn.c ---- */
+
+typedef struct dal__mysql_entry {
+        const dal_request *request;
+        uint32_t flush; /* number of the flush it was sent by */
+} dal__mysql_entry;
+
+struct dal__mysql_conn {
+        MYSQL *mysql;
+        dal__mysql_target target;
+        dal__mysql_call call;
+        dal__mysql_watchdog *watchdog;
+        uint64_t session_id;
+        uint64_t max_packet; /* the server's max_allowed_packet */
+        dal_dialect dialect;
+        bool broken;   /* only close is legal */
+        bool tx_mode;  /* autocommit is off */
+        bool tx_open;  /* between BEGIN and COMMIT or ROLLBACK */
+        bool in_trans; /* the server's word */
+        bool committing;
+        bool limits_changed; /* by REQUEST_LIMITS; the session's own come back with the next transaction */
+        uint32_t generation; /* counts session resets: statements of an earlier one are gone */
+        dal__mysql_entry *queue;
+        size_t n_queue, queue_room, i_next;
+        uint32_t n_flushes;
+        uint32_t failed_flush; /* the later requests of this flush are not executed; 0 = none */
+        dal__mysql_stmt *stmts;
+        dal__mysql_stmt *retired;
+        dal__mysql_stmt *current; /* whose rows are being fetched */
+        bool streaming;           /* and are still coming from the server */
+        bool finished;            /* all was read: only the cells of the last row are still lent */
+};
+
+/** Makes the error of a failed call of the client library; `handle` NULL = of the connection itself. */
+dal_status dal__mysql_fail(dal__mysql_conn *conn, MYSQL_STMT *handle, dal_error *err);
+/** Begins a call on the connection. `may_stop`: at the deadline the statement may be stopped by KILL QUERY. */
+void dal__mysql_begin(dal__mysql_conn *conn, dal_deadline deadline, bool may_stop);
+/** Refuses a request of `size` bytes that the server would not receive. */
+dal_status dal__mysql_check_size(const dal__mysql_conn *conn, uint64_t size, dal_error *err);
+void dal__mysql_end(dal__mysql_conn *conn);
+
+#endif

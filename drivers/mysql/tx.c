@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: MIT */
+#include "mysql_impl.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define ERROR_LOCK_WAIT_TIMEOUT 1205
+
+/* ---- text commands ---- */
+
+/* Reads whatever the command gives, also the results that follow the first. Returns 0 or what failed. */
+static int drop_results(MYSQL *mysql)
+{
+        int more;
+
+        do {
+                MYSQL_RES *rows = mysql_use_result(mysql);
+                if (rows) {
+                        while (mysql_fetch_row(rows))
+                                continue;
+                        mysql_free_result(rows);
+                }
+                if (mysql_errno(mysql))
+                        return 1;
+                more = mysql_next_result(mysql);
+        } while (more == 0);
+        return more > 0;
+}
+
+dal_status dal__mysql_tx_text(dal__mysql_conn *conn, const char *sql, size_t size, bool may_stop,
+                              dal_deadline deadline, dal_error *err)
+{
+        int rc;
+
+        dal__mysql_begin(conn, deadline, may_stop);
+        rc = mysql_real_query(conn->mysql, sql, (unsigned long)size);
+        if (rc == 0)
+                rc = drop_results(conn->mysql);
+        dal__mysql_end(conn);
+        return rc ? dal__mysql_fail(conn, NULL, err) : DAL_OK;
+}
+
+static dal_status run_text(dal__mysql_conn *conn, const char *sql, dal_deadline deadline, dal_error *err)
+{
+        return dal__mysql_tx_text(conn, sql, strlen(sql), false, deadline, err);
+}
+
+static bool server_in_trans(const dal__mysql_conn *conn)
+{
+        return (conn->mysql->server_status & SERVER_STATUS_IN_TRANS) != 0;
+}
+
+/* ---- the normal state of a session ---- */
+
+static size_t put_text(char *out, size_t size, size_t at, const char *text)
+{
+        int n = snprintf(out + at, size - at, "%s", text);
+        return at + (size_t)n;
+}
+
+/*
+ * The settings for time limits, each with a comma in front. Lock waits count in whole seconds. MariaDB limits every
+ * statement, MySQL only SELECT: what else takes too long is stopped by KILL QUERY at the caller's deadline.
+ */
+static size_t put_limits(char *out, size_t size, size_t at, const dal__mysql_conn *conn,
+                         uint32_t statement_ms, uint32_t lock_ms)
+{
+        char text[96];
+
+        if (lock_ms) {
+                unsigned lock_s = lock_ms / 1000 + (lock_ms % 1000 != 0);
+
+                (void)snprintf(text, sizeof text, ",innodb_lock_wait_timeout=%u,lock_wait_timeout=%u", lock_s,
+                               lock_s);
+                at = put_text(out, size, at, text);
+        }
+        if (!statement_ms)
+                return at;
+        if (conn->dialect == DAL_DIALECT_mariadb)
+                (void)snprintf(text, sizeof text, ",max_statement_time=%u.%03u", statement_ms / 1000,
+                               statement_ms % 1000);
+        else
+                (void)snprintf(text, sizeof text, ",max_execution_time=%u", statement_ms);
+        return put_text(out, size, at, text);
+}
+
+/* Asks for what later requests are checked against. */
+static dal_status read_facts(dal__mysql_conn *conn, dal_deadline deadline, dal_error *err)
+{
+        static const char sql[] = "SELECT @@max_allowed_packet, CONNECTION_ID()";
+        MYSQL_RES *rows = NULL;
+        MYSQL_ROW row = NULL;
+
+        dal__mysql_begin(conn, deadline, false);
+        if (mysql_real_query(conn->mysql, sql, sizeof sql - 1) == 0)
+                rows = mysql_store_result(conn->mysql);
+        dal__mysql_end(conn);
+        if (!rows)
+                return dal__mysql_fail(conn, NULL, err);
+        row = mysql_fetch_row(rows);
+        if (row && row[0])
+                conn->max_packet = strtoull(row[0], NULL, 10);
+        /* The greeting has room for 32 bits of the number only. */
+        if (row && row[1])
+                conn->session_id = strtoull(row[1], NULL, 10);
+        mysql_free_result(rows);
+        return DAL_OK;
+}
+
+dal_status dal__mysql_tx_setup(dal__mysql_conn *conn, dal_deadline deadline, dal_error *err)
+{
+        /*
+         * SET NAMES goes first because libmysqlclient 9 asks MariaDB for a collation it does not know and gets a
+         * latin1 session. No collation is named: the server's own for utf8mb4 is also that of its tables, so
+         * parameters and user variables compare with columns without "illegal mix of collations".
+         * The SQL mode is strict on every engine and keeps backslash escapes, which the lexer counts on.
+         */
+        static const char modes[] = "STRICT_TRANS_TABLES,STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,"
+                                    "ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION";
+        const dal__mysql_target *target = &conn->target;
+        char sql[512];
+        size_t at;
+        dal_status s;
+        int n = snprintf(sql, sizeof sql, "SET NAMES utf8mb4,autocommit=%d,time_zone='+00:00',sql_mode='%s'",
+                         conn->tx_mode ? 0 : 1, modes);
+
+        at = put_limits(sql, sizeof sql, (size_t)n, conn, target->statement_timeout_ms,
+                        target->lock_timeout_ms);
+        s = dal__mysql_tx_text(conn, sql, at, false, deadline, err);
+        if (s == DAL_OK)
+                s = read_facts(conn, deadline, err);
+        if (s == DAL_OK)
+                conn->in_trans = server_in_trans(conn);
+        return s;
+}
+
+/* ---- what the server said about the transaction ---- */
+
+static void forget_tx(dal__mysql_conn *conn)
+{
+        conn->tx_open = false;
+        conn->in_trans = false;
+}
+
+dal_status dal__mysql_tx_after_success(dal__mysql_conn *conn, dal_error *err)
+{
+        bool before = conn->in_trans;
+        dal_status s;
+
+        conn->in_trans = server_in_trans(conn);
+        if (!before || conn->in_trans)
+                return DAL_OK;
+        forget_tx(conn);
+        s = dal_error_set(err, DAL_CLASS_TX_ENDED,
+                          "this statement committed the transaction it was in, as DDL does on MySQL; run it "
+                          "outside of transactions");
+        if (err)
+                err->tx_gone = true;
+        return s;
+}
+
+/* Finds the first word of a statement, behind comments and brackets. */
+static const char *skip_to_word(const char *sql)
+{
+        for (;;) {
+                sql += strspn(sql, " \t\r\n(");
+                if (sql[0] == '/' && sql[1] == '*' && sql[2] != '!' && sql[2] != 'M') {
+                        const char *end = strstr(sql + 2, "*/");
+                        if (!end)
+                                return sql + strlen(sql);
+                        sql = end + 2;
+                } else if (sql[0] == '#' || (sql[0] == '-' && sql[1] == '-')) {
+                        sql += strcspn(sql, "\n");
+                } else {
+                        return sql;
+                }
+        }
+}
+
+/* A failed statement of these kinds never ends the transaction behind our back. */
+static bool is_plain_dml(const char *sql)
+{
+        static const char *const words[] = {"SELECT", "INSERT", "UPDATE", "DELETE", "REPLACE", "WITH", "DO"};
+        const char *word = skip_to_word(sql);
+
+        for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+                size_t size = strlen(words[i]);
+                if (strncasecmp(word, words[i], size) == 0 && strchr(" \t\r\n(/*#-", word[size]))
+                        return true;
+        }
+        return false;
+}
+
+void dal__mysql_tx_after_failure(dal__mysql_conn *conn, const char *sql, dal_deadline deadline,
+                                 dal_error *err)
+{
+        bool timeout = err->vendor_code == ERROR_LOCK_WAIT_TIMEOUT;
+        dal_error ignored = DAL_ERROR_INIT, cause = *err;
+
+        if (conn->broken || err->not_sent)
+                return;
+        if (err->tx_gone) {
+                forget_tx(conn);
+                return;
+        }
+        /* An error carries no status, so where it may have ended the transaction the server is asked. */
+        if (!conn->in_trans || (is_plain_dml(sql) && !timeout))
+                return;
+        if (run_text(conn, "DO 0", deadline, &ignored) || server_in_trans(conn)) {
+                err->conn_gone |= conn->broken;
+                return;
+        }
+        forget_tx(conn);
+        err->tx_gone = true;
+        if (timeout) /* innodb_rollback_on_timeout is on */
+                return;
+        (void)dal_error_set(
+                err, DAL_CLASS_TX_ENDED,
+                "this statement failed, and committed the transaction it was in all the same: %.400s",
+                cause.message);
+        err->vendor_code = cause.vendor_code;
+        memcpy(err->sqlstate, cause.sqlstate, sizeof err->sqlstate);
+        err->tx_gone = true;
+}
+
+/* ---- requests ---- */
+
+static dal_status restore_limits(dal__mysql_conn *conn, dal_deadline deadline, dal_error *err)
+{
+        const dal__mysql_target *target = &conn->target;
+        const char *statement =
+                conn->dialect == DAL_DIALECT_mariadb ? "max_statement_time" : "max_execution_time";
+        char sql[256];
+        size_t at;
+        int n;
+        dal_status s;
+
+        if (!conn->limits_changed)
+                return DAL_OK;
+        n = snprintf(sql, sizeof sql,
+                     "SET innodb_lock_wait_timeout=DEFAULT,lock_wait_timeout=DEFAULT,%s=DEFAULT", statement);
+        at = put_limits(sql, sizeof sql, (size_t)n, conn, target->statement_timeout_ms,
+                        target->lock_timeout_ms);
+        s = dal__mysql_tx_text(conn, sql, at, false, deadline, err);
+        if (s == DAL_OK)
+                conn->limits_changed = false;
+        return s;
+}
+
+/*
+ * The limits of BEGIN are not sent: they would cost each transaction a round trip. The caller's deadline stands
+ * behind them, and is kept by the client, which stops the statement with KILL QUERY.
+ */
+static dal_status run_begin(dal__mysql_conn *conn, const dal_request *request, dal_deadline deadline,
+                            dal_error *err)
+{
+        static const char *const levels[] = {
+                [DAL_ISOLATION_DEFAULT] = "",
+                [DAL_ISOLATION_READ_COMMITTED] = "ISOLATION LEVEL READ COMMITTED",
+                [DAL_ISOLATION_REPEATABLE_READ] = "ISOLATION LEVEL REPEATABLE READ",
+                [DAL_ISOLATION_SERIALIZABLE] = "ISOLATION LEVEL SERIALIZABLE",
+        };
+        bool has_level = request->isolation != DAL_ISOLATION_DEFAULT;
+        char sql[96];
+        dal_status s;
+
+        if (conn->in_trans || conn->tx_open)
+                return dal_error_set(err, DAL_CLASS_TX_STATE, "a transaction is already open");
+        s = restore_limits(conn, deadline, err);
+        /* It holds for the next transaction alone, however that begins. */
+        if (s == DAL_OK && (has_level || request->read_only)) {
+                (void)snprintf(sql, sizeof sql, "SET TRANSACTION %s%s%s", levels[request->isolation],
+                               has_level && request->read_only ? ", " : "",
+                               request->read_only ? "READ ONLY" : "");
+                s = run_text(conn, sql, deadline, err);
+        }
+        if (s == DAL_OK && !conn->tx_mode)
+                s = run_text(conn, "START TRANSACTION", deadline, err);
+        if (s)
+                return s;
+        conn->tx_open = true;
+        conn->in_trans = !conn->tx_mode;
+        return DAL_OK;
+}
+
+/* An answer of the server is final either way; only a lost connection leaves the outcome open. */
+static dal_status run_commit(dal__mysql_conn *conn, dal_deadline deadline, dal_error *err)
+{
+        dal_status s;
+
+        conn->committing = true;
+        s = run_text(conn, "COMMIT", deadline, err);
+        conn->committing = false;
+        if (s && conn->broken)
+                return s;
+        forget_tx(conn);
+        if (s == DAL_OK)
+                conn->in_trans = server_in_trans(conn);
+        return s;
+}
+
+static dal_status run_rollback(dal__mysql_conn *conn, dal_deadline deadline, dal_error *err)
+{
+        dal_status s = run_text(conn, "ROLLBACK", deadline, err);
+
+        if (s)
+                return s;
+        forget_tx(conn);
+        conn->in_trans = server_in_trans(conn);
+        return DAL_OK;
+}
+
+static dal_status run_savepoint(dal__mysql_conn *conn, const dal_request *request, dal_deadline deadline,
+                                dal_error *err)
+{
+        const char *verb = request->kind == DAL_REQUEST_SAVEPOINT ? "SAVEPOINT"
+                           : request->kind == DAL_REQUEST_RELEASE ? "RELEASE SAVEPOINT"
+                                                                  : "ROLLBACK TO SAVEPOINT";
+        char sql[64];
+
+        /* The server would say yes and do nothing. */
+        if (!conn->tx_open && !conn->in_trans)
+                return dal_error_set(err, DAL_CLASS_TX_STATE, "%s outside of a transaction", verb);
+        (void)snprintf(sql, sizeof sql, "%s dal_%" PRIu32, verb, request->savepoint);
+        return run_text(conn, sql, deadline, err);
+}
+
+static dal_status run_limits(dal__mysql_conn *conn, const dal_request *request, dal_deadline deadline,
+                             dal_error *err)
+{
+        char sql[192] = "SET @dal=0";
+        size_t at = put_limits(sql, sizeof sql, strlen(sql), conn, request->statement_timeout_ms,
+                               request->lock_timeout_ms);
+        dal_status s;
+
+        if (!request->statement_timeout_ms && !request->lock_timeout_ms)
+                return DAL_OK;
+        s = dal__mysql_tx_text(conn, sql, at, false, deadline, err);
+        if (s == DAL_OK)
+                conn->limits_changed = true;
+        return s;
+}
+
+static dal_status run_mode(dal__mysql_conn *conn, const dal_request *request, dal_deadline deadline,
+                           dal_error *err)
+{
+        dal_status s;
+
+        /* Switching autocommit on would commit what is open. */
+        if (conn->in_trans || conn->tx_open)
+                return dal_error_set(err, DAL_CLASS_TX_STATE, "the mode can't change inside a transaction");
+        s = restore_limits(conn, deadline, err);
+        if (s == DAL_OK)
+                s = run_text(conn, request->tx_mode ? "SET autocommit=0" : "SET autocommit=1", deadline, err);
+        if (s == DAL_OK)
+                conn->tx_mode = request->tx_mode;
+        return s;
+}
+
+dal_status dal__mysql_tx_run(dal__mysql_conn *conn, const dal_request *request, dal_deadline deadline,
+                             dal_error *err)
+{
+        switch (request->kind) {
+        case DAL_REQUEST_BEGIN:
+                return run_begin(conn, request, deadline, err);
+        case DAL_REQUEST_COMMIT:
+                return run_commit(conn, deadline, err);
+        case DAL_REQUEST_ROLLBACK:
+                return run_rollback(conn, deadline, err);
+        case DAL_REQUEST_SAVEPOINT:
+        case DAL_REQUEST_RELEASE:
+        case DAL_REQUEST_ROLLBACK_TO:
+                return run_savepoint(conn, request, deadline, err);
+        case DAL_REQUEST_LIMITS:
+                return run_limits(conn, request, deadline, err);
+        case DAL_REQUEST_MODE:
+                return run_mode(conn, request, deadline, err);
+        case DAL_REQUEST_STMT:
+        case DAL_REQUEST_TEXT:
+        case DAL_REQUEST_SCRIPT:
+                break;
+        }
+        return dal_error_set(err, DAL_CLASS_INTERNAL, "a statement came where transactions are handled");
+}
