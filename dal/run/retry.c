@@ -44,7 +44,8 @@ bool dal__retry_is_useful(const dal_error *failure, uint32_t attempt, uint32_t m
                 return false;
         if (failure->status == DAL_ERR_IN_DOUBT)
                 return false; /* running it again could do it twice */
-        if (failure->error_class == DAL_CLASS_UNIQUE)
+        /* With the bit set, contention was underneath: then it decides. */
+        if (failure->error_class == DAL_CLASS_UNIQUE && !failure->retry_tx)
                 return retry_unique && attempt <= DAL__RETRY_UNIQUE_RETRIES;
         return failure->retry_tx;
 }
