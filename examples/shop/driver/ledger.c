@@ -95,9 +95,10 @@ static const char *read_header(struct reader *r, struct csv_error *where)
                         continue;
                 }
                 where->column = i + 1;
-                if (r->position[k] != SIZE_MAX)
-                        return "the header names this column twice";
+                bool is_second = r->position[k] != SIZE_MAX;
                 r->position[k] = i;
+                if (is_second)
+                        return "the header names this column twice";
         }
         where->column = 0;
         for (size_t k = 0; k < N_COLUMNS; k++)
@@ -342,8 +343,10 @@ static bool read_lines(struct reader *r, const char *name, FILE *bad, char *erro
                (found = csv_next(&r->csv, &r->record, &where)) != CSV_END) {
                 struct fields f = {0};
                 wrong = found == CSV_BAD ? where.reason : check_line(r, &f, &where);
-                if (!wrong)
+                if (!wrong) {
+                        where.column = r->position[PRICE] + 1; /* for sums that get too large */
                         wrong = add_line(r->ledger, &f, r->record.line);
+                }
                 if (!wrong)
                         continue;
                 if (!bad || strcmp(wrong, OUT_OF_MEMORY) == 0) {

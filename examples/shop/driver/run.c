@@ -74,30 +74,49 @@ static bool order(struct run *run, int service, const char *what, child_reply_fn
 
 /* ---- the cluster --------------------------------------------------------------------------------------------- */
 
+static bool same_text(const char *a, const char *b)
+{
+        return strcmp(a ? a : "", b ? b : "") == 0;
+}
+
+/*
+ * What the catalog stores for a shard. A login that is the catalog's own is left out: the library fills it in. Another
+ * server's has to be there, or dalctl could not reach it later.
+ */
+static char *catalog_url(const struct databases *databases, size_t i)
+{
+        const dal_dsn *catalog = databases->shards[0].dsn, *shard = databases->shards[i].dsn;
+        bool same = same_text(dal_dsn_scheme(catalog), dal_dsn_scheme(shard)) &&
+                    same_text(dal_dsn_user(catalog), dal_dsn_user(shard)) &&
+                    same_text(dal_dsn_password(catalog), dal_dsn_password(shard));
+
+        return strdup(same ? dal_dsn_redacted(shard) : databases->shards[i].url);
+}
+
 /* Makes the catalog in shard 0's database, by the tool that an administrator would use. */
 static bool init_cluster(const struct run *run, const struct places *places)
 {
         const struct databases *databases = run->databases;
-        char **argv = calloc(2 * databases->n_shards + 6, sizeof *argv);
-        char tool[] = "cluster", verb[] = "init", url[] = "--url", shard[] = "--shard";
-        char *path = strdup(places->dalctl);
-        size_t n = 0;
-        bool ok = argv && path;
+        const char *fixed[] = {places->dalctl, "cluster", "init", "--dir", places->schema_dir};
+        size_t n = 0, n_max = sizeof fixed / sizeof *fixed + 2 * databases->n_shards;
+        char **argv = calloc(n_max + 1, sizeof *argv);
+        bool ok = argv &&
+                  setenv("DAL_URL", databases->shards[0].url, 1) == 0; /* argv would show the password */
 
-        if (ok) {
-                argv[n++] = path;
-                argv[n++] = tool;
-                argv[n++] = verb;
-                argv[n++] = url;
-                argv[n++] = databases->shards[0].url;
-                for (size_t i = 0; i < databases->n_shards; i++) {
-                        argv[n++] = shard;
-                        argv[n++] = databases->shards[i].url;
-                }
-                ok = child_run_tool(argv, run->error, run->error_size);
+        for (size_t i = 0; ok && n < n_max; n++) {
+                if (n < sizeof fixed / sizeof *fixed)
+                        argv[n] = strdup(fixed[n]);
+                else if ((n - sizeof fixed / sizeof *fixed) % 2 == 0)
+                        argv[n] = strdup("--shard");
+                else
+                        argv[n] = catalog_url(databases, i++);
+                ok = argv[n] != NULL;
         }
+        ok = ok && child_run_tool(argv, run->error, run->error_size);
+        for (size_t i = 0; argv && i < n; i++)
+                free(argv[i]);
         free(argv);
-        free(path);
+        unsetenv("DAL_URL");
         return ok;
 }
 
