@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+/* cmocka needs the four above first. Source: cmocka.h */
+#include <cmocka.h>
+
+#include <pthread.h>
+#include <time.h>
+
+#include "sqlite_raw.h"
+
+static void nap_ms(long ms)
+{
+        struct timespec ts = {ms / 1000, ms % 1000 * 1000000};
+
+        (void)nanosleep(&ts, NULL);
+}
+
+static const char endless[] =
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
+
+/* ---- transactions ---- */
+
+static void test_sqlite__transactions_commit_and_roll_back(void **state)
+{
+        struct raw raw = open_file("tx.db"), other = open_file("tx.db");
+
+        (void)state;
+        must(&raw, run_script(&raw, "CREATE TABLE t (v)"));
+        must(&raw, begin(&raw, false));
+        assert_int_equal(sqlite()->tx_state(raw.conn), DAL_TX_STATE_ACTIVE);
+        assert_int_equal(begin(&raw, false), DAL_ERR_STATE);
+        must(&raw, run(&raw, "INSERT INTO t VALUES (1)", DAL_NO_PARAMS));
+        assert_int_equal(number(&other, "SELECT count(*) FROM t"), 0);
+        must(&raw, run_kind(&raw, DAL_REQUEST_SAVEPOINT));
+        must(&raw, run(&raw, "INSERT INTO t VALUES (2)", DAL_NO_PARAMS));
+        must(&raw, run_kind(&raw, DAL_REQUEST_ROLLBACK_TO));
+        must(&raw, run_kind(&raw, DAL_REQUEST_RELEASE));
+        must(&raw, run_kind(&raw, DAL_REQUEST_COMMIT));
+        assert_int_equal(sqlite()->tx_state(raw.conn), DAL_TX_STATE_IDLE);
+        assert_int_equal(number(&other, "SELECT count(*) FROM t"), 1);
+        must(&raw, begin(&raw, false));
+        must(&raw, run(&raw, "DELETE FROM t", DAL_NO_PARAMS));
+        must(&raw, run_kind(&raw, DAL_REQUEST_ROLLBACK));
+        must(&raw, run_kind(&raw, DAL_REQUEST_ROLLBACK));
+        assert_int_equal(number(&other, "SELECT count(*) FROM t"), 1);
+        assert_int_equal(run_kind(&raw, DAL_REQUEST_SAVEPOINT), DAL_ERR_STATE);
+        assert_int_equal(run_kind(&raw, DAL_REQUEST_MODE), DAL_ERR_UNSUPPORTED);
+        shut(&raw);
+        shut(&other);
+}
+
+static void test_sqlite__a_read_only_transaction_refuses_writes(void **state)
+{
+        struct raw raw = open_file("rotx.db"), writer = open_file("rotx.db");
+
+        (void)state;
+        must(&raw, run_script(&raw, "CREATE TABLE t (v)"));
+        must(&writer, begin(&writer, false));
+        must(&raw, begin(&raw, true)); /* takes no write lock */
+        assert_fails(&raw, "INSERT INTO t VALUES (1)", DAL_CLASS_READ_ONLY_TX, "");
+        assert_int_equal(run_script(&raw, "DROP TABLE t"), DAL_ERR_READONLY);
+        assert_int_equal(number(&raw, "SELECT count(*) FROM t"), 0);
+        must(&raw, run_kind(&raw, DAL_REQUEST_COMMIT));
+        must(&writer, run_kind(&writer, DAL_REQUEST_ROLLBACK));
+        must(&raw, run(&raw, "INSERT INTO t VALUES (1)", DAL_NO_PARAMS));
+        shut(&raw);
+        shut(&writer);
+}
+
+static void test_sqlite__a_deferred_foreign_key_leaves_the_transaction_open(void **state)
+{
+        struct raw raw = open_file("deferred.db");
+
+        (void)state;
+        must(&raw, run_script(&raw, "CREATE TABLE p (id INTEGER PRIMARY KEY);"
+                                    "CREATE TABLE c (p REFERENCES p (id) DEFERRABLE INITIALLY DEFERRED)"));
+        must(&raw, begin(&raw, false));
+        must(&raw, run(&raw, "INSERT INTO c VALUES (1)", DAL_NO_PARAMS));
+        assert_int_equal(run_kind(&raw, DAL_REQUEST_COMMIT), DAL_ERR_CONSTRAINT);
+        assert_int_equal(raw.err.error_class, DAL_CLASS_FOREIGN_KEY);
+        assert_false(raw.err.tx_gone);
+        assert_int_equal(sqlite()->tx_state(raw.conn), DAL_TX_STATE_ACTIVE);
+        must(&raw, run_kind(&raw, DAL_REQUEST_ROLLBACK));
+        assert_int_equal(sqlite()->tx_state(raw.conn), DAL_TX_STATE_IDLE);
+        shut(&raw);
+}
+
+static void test_sqlite__after_an_automatic_rollback_nothing_runs_in_autocommit(void **state)
+{
+        struct raw raw = open_file("auto.db");
+
+        (void)state;
+        must(&raw, run_script(&raw, "CREATE TABLE t (id INTEGER PRIMARY KEY)"));
+        for (int i = 0; i < 2; i++) {
+                must(&raw, begin(&raw, false));
+                must(&raw, run(&raw, "INSERT INTO t VALUES (1)", DAL_NO_PARAMS));
+                assert_int_equal(run(&raw, "INSERT OR ROLLBACK INTO t VALUES (1)", DAL_NO_PARAMS),
+                                 DAL_ERR_CONSTRAINT);
+                assert_true(raw.err.tx_gone);
+                assert_int_equal(sqlite()->tx_state(raw.conn), DAL_TX_STATE_FAILED);
+                assert_int_equal(run(&raw, "INSERT INTO t VALUES (2)", DAL_NO_PARAMS), DAL_ERR_STATE);
+                assert_int_equal(run_script(&raw, "INSERT INTO t VALUES (2)"), DAL_ERR_STATE);
+                if (i == 0) {
+                        assert_int_equal(run_kind(&raw, DAL_REQUEST_COMMIT), DAL_ERR_STATE);
+                        assert_int_equal(raw.err.error_class, DAL_CLASS_COMMIT_ROLLED_BACK);
+                } else {
+                        must(&raw, run_kind(&raw, DAL_REQUEST_ROLLBACK));
+                }
+                assert_int_equal(sqlite()->tx_state(raw.conn), DAL_TX_STATE_IDLE);
+                assert_int_equal(number(&raw, "SELECT count(*) FROM t"), 0);
+        }
+        shut(&raw);
+}
+
+static void test_sqlite__a_statement_that_ends_the_transaction_is_an_error(void **state)
+{
+        struct raw raw = open_file("ends.db");
+
+        (void)state;
+        must(&raw, begin(&raw, false));
+        assert_int_equal(run_script(&raw, "COMMIT; CREATE TABLE t (v)"), DAL_ERR_STATE);
+        assert_int_equal(raw.err.error_class, DAL_CLASS_TX_ENDED);
+        assert_true(raw.err.tx_gone);
+        must(&raw, run_kind(&raw, DAL_REQUEST_ROLLBACK));
+        assert_fails(&raw, "SELECT * FROM t", DAL_CLASS_UNDEFINED_OBJECT, "42P01");
+        must(&raw, begin(&raw, false));
+        assert_fails(&raw, "ROLLBACK", DAL_CLASS_TX_ENDED, "");
+        shut(&raw);
+}
+
+static void test_sqlite__a_stale_snapshot_is_a_serialization_failure(void **state)
+{
+        struct raw raw = open_file("snapshot.db"), other = open_file("snapshot.db");
+
+        (void)state;
+        must(&raw, run_script(&raw, "CREATE TABLE t (v)"));
+        must(&raw, run_script(&raw, "BEGIN"));
+        assert_int_equal(number(&raw, "SELECT count(*) FROM t"), 0);
+        must(&other, run(&other, "INSERT INTO t VALUES (1)", DAL_NO_PARAMS));
+        assert_fails(&raw, "INSERT INTO t VALUES (2)", DAL_CLASS_SERIALIZATION, "40001");
+        assert_int_equal(raw.err.vendor_code, 517);
+        assert_true(raw.err.retry_tx);
+        must(&raw, sqlite()->reset(raw.conn, DAL_FOREVER, &raw.err));
+        assert_int_equal(sqlite()->tx_state(raw.conn), DAL_TX_STATE_IDLE);
+        shut(&raw);
+        shut(&other);
+}
+
+/* ---- time ---- */
+
+static void assert_soon(int64_t start, int64_t expected_ms)
+{
+        int64_t took = (dal_clock_now() - start) / 1000000;
+
+        if (took < expected_ms - 1 || took > expected_ms + 50)
+                fail_msg("took %lld ms instead of %lld", (long long)took, (long long)expected_ms);
+}
+
+static void test_sqlite__a_running_statement_ends_at_its_deadline(void **state)
+{
+        struct raw raw = open_limited("deadline.db", 0, 0), limited = open_limited("deadline.db", 0, 40);
+        dal_request request = text_request(endless, DAL_NO_PARAMS);
+        dal_request insert =
+                text_request("INSERT INTO t WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 "
+                             "FROM n) SELECT i FROM n",
+                             DAL_NO_PARAMS);
+        int64_t start = dal_clock_now();
+
+        (void)state;
+        must(&raw, run_script(&raw, "CREATE TABLE t (v)"));
+        start = dal_clock_now();
+        assert_int_equal(run_until(&raw, &request, dal_clock_after_ms(60)), DAL_ERR_TIMEOUT);
+        assert_int_equal(raw.err.error_class, DAL_CLASS_DEADLINE);
+        assert_soon(start, 60);
+        assert_int_equal(number(&raw, "SELECT 1"), 1);
+        start = dal_clock_now();
+        assert_fails(&limited, endless, DAL_CLASS_STATEMENT_TIMEOUT, "57014");
+        assert_soon(start, 40);
+        must(&raw, begin(&raw, false));
+        assert_int_equal(run_until(&raw, &insert, dal_clock_after_ms(30)), DAL_ERR_TIMEOUT);
+        assert_true(raw.err.tx_gone);
+        assert_int_equal(sqlite()->tx_state(raw.conn), DAL_TX_STATE_FAILED);
+        must(&raw, run_kind(&raw, DAL_REQUEST_ROLLBACK));
+        assert_int_equal(run_until(&raw, &insert, 0), DAL_ERR_TIMEOUT);
+        assert_true(raw.err.not_sent);
+        assert_int_equal(number(&raw, "SELECT count(*) FROM t"), 0);
+        shut(&raw);
+        shut(&limited);
+}
+
+static void test_sqlite__a_statement_is_either_late_or_done(void **state)
+{
+        struct raw raw = open_file("late.db"), other = open_file("late.db");
+        int64_t n_done = 0, n_late = 0;
+
+        (void)state;
+        must(&raw, run_script(&raw, "CREATE TABLE t (v)"));
+        for (int i = 0; i < 300; i++) {
+                dal_request request =
+                        text_request("INSERT INTO t WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT "
+                                     "i + 1 FROM n WHERE i < 150) SELECT i FROM n",
+                                     DAL_NO_PARAMS);
+                dal_status s = run_until(&raw, &request, dal_clock_now() + 20000 + i * 2000);
+
+                if (s == DAL_OK)
+                        n_done++;
+                else
+                        n_late++;
+                assert_int_equal(number(&other, "SELECT count(*) FROM t"), 150 * n_done);
+        }
+        assert_true(n_late > 0);
+        shut(&raw);
+        shut(&other);
+}
+
+static void test_sqlite__waits_for_a_lock_have_an_end(void **state)
+{
+        struct raw holder = open_file("wait.db"), limited = open_limited("wait.db", 50, 0),
+                   other = open_file("wait.db");
+        dal_request request = text_request("INSERT INTO t VALUES (1)", DAL_NO_PARAMS);
+        dal_request limits;
+        int64_t start;
+
+        (void)state;
+        must(&holder, run_script(&holder, "CREATE TABLE t (v)"));
+        must(&holder, begin(&holder, false));
+        start = dal_clock_now();
+        assert_int_equal(begin(&limited, false), DAL_ERR_CONFLICT);
+        assert_int_equal(limited.err.error_class, DAL_CLASS_LOCK_TIMEOUT);
+        assert_string_equal(limited.err.sqlstate, "55P03");
+        assert_soon(start, 50);
+        assert_int_equal(sqlite()->tx_state(limited.conn), DAL_TX_STATE_IDLE);
+        start = dal_clock_now();
+        assert_int_equal(run_until(&other, &request, dal_clock_after_ms(30)), DAL_ERR_TIMEOUT);
+        assert_int_equal(other.err.error_class, DAL_CLASS_DEADLINE);
+        assert_soon(start, 30);
+        /* A limit for one transaction does not outlive it. */
+        memset(&limits, 0, sizeof limits);
+        limits.kind = DAL_REQUEST_BEGIN;
+        limits.lock_timeout_ms = 20;
+        start = dal_clock_now();
+        assert_int_equal(run_until(&limited, &limits, DAL_FOREVER), DAL_ERR_CONFLICT);
+        assert_soon(start, 20);
+        start = dal_clock_now();
+        assert_int_equal(begin(&limited, false), DAL_ERR_CONFLICT);
+        assert_soon(start, 50);
+        must(&holder, run_kind(&holder, DAL_REQUEST_COMMIT));
+        must(&limited, run_until(&limited, &request, DAL_FOREVER));
+        shut(&holder);
+        shut(&limited);
+        shut(&other);
+}
+
+static void *cancel_soon(void *arg)
+{
+        struct raw *raw = arg;
+        dal_error err;
+
+        nap_ms(30);
+        (void)sqlite()->cancel(raw->conn, DAL_FOREVER, &err);
+        return NULL;
+}
+
+static void test_sqlite__cancel_ends_a_statement_and_a_wait(void **state)
+{
+        struct raw raw = open_file("cancel.db"), holder = open_file("cancel.db");
+        pthread_t thread;
+        int64_t start = dal_clock_now();
+
+        (void)state;
+        assert_int_equal(pthread_create(&thread, NULL, cancel_soon, &raw), 0);
+        assert_fails(&raw, endless, DAL_CLASS_CANCELED, "57014");
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        assert_soon(start, 30);
+        must(&holder, begin(&holder, false));
+        start = dal_clock_now();
+        assert_int_equal(pthread_create(&thread, NULL, cancel_soon, &raw), 0);
+        assert_int_equal(begin(&raw, false), DAL_ERR_CANCELED);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        assert_soon(start, 30);
+        must(&raw, sqlite()->cancel(raw.conn, DAL_FOREVER, &raw.err)); /* of nothing */
+        assert_int_equal(number(&raw, "SELECT 1"), 1);
+        shut(&raw);
+        shut(&holder);
+}
+
+struct adder {
+        const char *file;
+        int n_failed;
+};
+
+static void *add_many(void *arg)
+{
+        struct adder *adder = arg;
+        struct raw raw;
+
+        if (try_open(&raw, adder->file, 0, 0)) {
+                adder->n_failed = 1000;
+                return NULL;
+        }
+        for (int i = 0; i < 50; i++)
+                if (begin(&raw, false) || run(&raw, "UPDATE t SET v = v + 1", DAL_NO_PARAMS) ||
+                    run_kind(&raw, DAL_REQUEST_COMMIT))
+                        adder->n_failed++;
+        shut(&raw);
+        return NULL;
+}
+
+static void test_sqlite__writers_side_by_side_lose_nothing(void **state)
+{
+        char url[256];
+        struct adder adders[4];
+        pthread_t threads[4];
+        struct raw raw = open_file("adders.db");
+
+        (void)state;
+        must(&raw, run_script(&raw, "CREATE TABLE t (v INT); INSERT INTO t VALUES (0)"));
+        (void)snprintf(url, sizeof url, "%s", url_of("adders.db", ""));
+        for (int i = 0; i < 4; i++) {
+                adders[i] = (struct adder){url, 0};
+                assert_int_equal(pthread_create(&threads[i], NULL, add_many, &adders[i]), 0);
+        }
+        for (int i = 0; i < 4; i++) {
+                assert_int_equal(pthread_join(threads[i], NULL), 0);
+                assert_int_equal(adders[i].n_failed, 0);
+        }
+        assert_int_equal(number(&raw, "SELECT v FROM t"), 200);
+        shut(&raw);
+}
+
+static void *open_new(void *arg)
+{
+        struct adder *adder = arg;
+        struct raw raw;
+
+        adder->n_failed = try_open(&raw, adder->file, 0, 0) != DAL_OK;
+        shut(&raw);
+        return NULL;
+}
+
+static void test_sqlite__a_new_file_can_be_opened_by_many_at_once(void **state)
+{
+        char file[32], url[256];
+        struct adder adders[6];
+        pthread_t threads[6];
+
+        (void)state;
+        for (int round = 0; round < 5; round++) {
+                (void)snprintf(file, sizeof file, "many%d.db", round);
+                (void)snprintf(url, sizeof url, "%s", url_of(file, ""));
+                for (int i = 0; i < 6; i++) {
+                        adders[i] = (struct adder){url, 0};
+                        assert_int_equal(pthread_create(&threads[i], NULL, open_new, &adders[i]), 0);
+                }
+                for (int i = 0; i < 6; i++) {
+                        assert_int_equal(pthread_join(threads[i], NULL), 0);
+                        assert_int_equal(adders[i].n_failed, 0);
+                }
+        }
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_sqlite__transactions_commit_and_roll_back),
+                cmocka_unit_test(test_sqlite__a_read_only_transaction_refuses_writes),
+                cmocka_unit_test(test_sqlite__a_deferred_foreign_key_leaves_the_transaction_open),
+                cmocka_unit_test(test_sqlite__after_an_automatic_rollback_nothing_runs_in_autocommit),
+                cmocka_unit_test(test_sqlite__a_statement_that_ends_the_transaction_is_an_error),
+                cmocka_unit_test(test_sqlite__a_stale_snapshot_is_a_serialization_failure),
+                cmocka_unit_test(test_sqlite__a_running_statement_ends_at_its_deadline),
+                cmocka_unit_test(test_sqlite__a_statement_is_either_late_or_done),
+                cmocka_unit_test(test_sqlite__waits_for_a_lock_have_an_end),
+                cmocka_unit_test(test_sqlite__cancel_ends_a_statement_and_a_wait),
+                cmocka_unit_test(test_sqlite__writers_side_by_side_lose_nothing),
+                cmocka_unit_test(test_sqlite__a_new_file_can_be_opened_by_many_at_once),
+        };
+
+        return cmocka_run_group_tests(tests, make_directory, remove_directory);
+}
