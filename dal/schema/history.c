@@ -42,7 +42,8 @@ static const dal_stmt insert_row = DAL_STMT(
    database in PostgreSQL, the whole server in the MySQL family, where at most 64 characters name a lock.
    Source: https://dev.mysql.com/doc/refman/9.0/en/locking-functions.html */
 #define POSTGRES_KEY "hashtextextended('dal_schema/' || CAST(? AS text), 0)"
-#define MYSQL_KEY    "CONCAT('dal_schema/', SHA1(CONCAT(DATABASE(), '/', ?)))"
+/* SHA1() is no longer built in. Source: https://dev.mysql.com/doc/relnotes/mysql/9.6/en/ */
+#define MYSQL_KEY "CONCAT('dal_schema/', LEFT(SHA2(CONCAT(DATABASE(), '/', ?), 256), 40))"
 
 static const dal_stmt try_lock =
         DAL_STMT("dal.history_lock", "SELECT CASE WHEN ? IS NULL THEN 0 ELSE 1 END",

@@ -32,6 +32,7 @@ typedef struct scan {
         uint32_t depth;
         uint8_t kinds[MAX_DEPTH];
         bool if_seen[MAX_DEPTH + 1]; /* an IF that may be a statement: THEN decides */
+        bool in_handler;             /* DECLARE ... HANDLER FOR NOT FOUND: its statement may be a block */
         uint32_t block_line;         /* where the outermost block began */
 } scan;
 
@@ -108,6 +109,7 @@ static dal_status push(scan *s, block_kind kind, uint32_t line, dal_error *err)
                                      line, MAX_DEPTH);
         if (s->depth == 0)
                 s->block_line = line;
+        s->in_handler = false;
         s->kinds[s->depth++] = (uint8_t)kind;
         s->if_seen[s->depth] = false;
         return DAL_OK;
@@ -151,7 +153,7 @@ static bool begin_opens(const scan *s, const dal__token *prev)
         dal__token next = peek(s);
         if (has_dollar_quotes(s))
                 return dal__lexer_is_word(&next, "ATOMIC");
-        if (s->depth > 0 && !starts_statement(prev))
+        if (s->depth > 0 && !s->in_handler && !starts_statement(prev))
                 return false;
         /* UPDATE OF begin ON t; SET begin = 1; (begin, end) */
         return !dal__lexer_is_word(&next, "ON") && !is_op(&next, '=') && !is_op(&next, ',') &&
@@ -163,6 +165,8 @@ static dal_status track_soft(scan *s, const dal__token *token, const dal__token 
 {
         static const char *const resets[] = {"WHEN", "ELSE", NULL};
         bool at_start = s->depth == 0 || starts_statement(prev);
+        if (dal__lexer_is_word(token, "HANDLER"))
+                s->in_handler = true;
         if (dal__lexer_is_word(token, "THEN")) {
                 if (!s->if_seen[s->depth])
                         return DAL_OK;
@@ -173,12 +177,12 @@ static dal_status track_soft(scan *s, const dal__token *token, const dal__token 
                 s->if_seen[s->depth] = false;
                 return DAL_OK;
         }
-        if (!at_start)
-                return DAL_OK;
         if (dal__lexer_is_word(token, "IF")) {
-                s->if_seen[s->depth] = true;
+                s->if_seen[s->depth] = s->if_seen[s->depth] || at_start || s->in_handler;
                 return DAL_OK;
         }
+        if (!at_start)
+                return DAL_OK;
         if (dal__lexer_is_word(token, "LOOP") || dal__lexer_is_word(token, "WHILE") ||
             (dal__lexer_is_word(token, "FOR") && s->depth > 0))
                 return push(s, BLOCK_SOFT, token->line, err);
@@ -192,8 +196,10 @@ static dal_status track_soft(scan *s, const dal__token *token, const dal__token 
 
 static dal_status track_body(scan *s, const dal__token *token, const dal__token *prev, dal_error *err)
 {
-        if (token->kind == DAL__TOKEN_SEMICOLON)
+        if (token->kind == DAL__TOKEN_SEMICOLON) {
                 s->if_seen[s->depth] = false;
+                s->in_handler = false;
+        }
         if (token->kind != DAL__TOKEN_WORD || is_op(prev, '.'))
                 return DAL_OK;
         if (dal__lexer_is_word(token, "CASE"))
