@@ -216,6 +216,9 @@ dal_status dal__params_rewrite(const dal_driver *driver, const char *name, const
         if (!sql)
                 return dal_error_set(err, DAL_CLASS_ARGUMENT, "statement \"%s\" has no text for this engine",
                                      label(name));
+        if (size && memchr(sql, '\0', size)) /* the server would see the end there */
+                return dal_error_set(err, DAL_CLASS_ARGUMENT,
+                                     "the text of statement \"%s\" has a NUL byte inside", label(name));
         if (name && !is_name(name))
                 return dal_error_set(
                         err, DAL_CLASS_ARGUMENT,
