@@ -297,6 +297,7 @@ static dal_status execute_script(dal__sqlite_conn *conn, const dal_request *requ
                         continue; /* the end, or a comment alone */
                 conn->cursor_temporary = true;
                 conn->cursor_done = false;
+                conn->may_interrupt = true; /* the statement before may have committed */
                 if (conn->read_only && !sqlite3_stmt_readonly(conn->cursor)) {
                         s = dal_error_set(err, DAL_CLASS_READ_ONLY_TX, "a write in a read-only transaction");
                 } else {

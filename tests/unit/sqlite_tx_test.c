@@ -192,29 +192,33 @@ static void test_sqlite__a_running_statement_ends_at_its_deadline(void **state)
         shut(&limited);
 }
 
+/*
+ * SQLite asks whether to go on after every 1000 steps of a kept statement, executions added up; and when it comes to
+ * ask at the very end of one, that one is committed already.
+ */
 static void test_sqlite__a_statement_is_either_late_or_done(void **state)
 {
-        struct raw raw = open_file("late.db"), other = open_file("late.db");
-        int64_t n_done = 0, n_late = 0;
+        struct raw raw = open_file("late.db");
+        dal_driver_stmt stmt;
+        dal_request request;
+        int64_t n_done = 0;
 
         (void)state;
-        must(&raw, run_script(&raw, "CREATE TABLE t (v)"));
-        for (int i = 0; i < 300; i++) {
-                dal_request request =
-                        text_request("INSERT INTO t WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT "
-                                     "i + 1 FROM n WHERE i < 150) SELECT i FROM n",
-                                     DAL_NO_PARAMS);
-                dal_status s = run_until(&raw, &request, dal_clock_now() + 20000 + i * 2000);
-
-                if (s == DAL_OK)
+        must(&raw, run_script(&raw, "CREATE TABLE t (v); PRAGMA synchronous = OFF"));
+        memset(&stmt, 0, sizeof stmt);
+        stmt.text = "INSERT INTO t VALUES (1)";
+        stmt.text_size = strlen(stmt.text);
+        stmt.state = calloc(1, sqlite()->stmt_size);
+        memset(&request, 0, sizeof request);
+        request.kind = DAL_REQUEST_STMT;
+        request.stmt = &stmt;
+        for (int i = 0; i < 2000; i++)
+                if (run_until(&raw, &request, dal_clock_now() + 2000) == DAL_OK)
                         n_done++;
-                else
-                        n_late++;
-                assert_int_equal(number(&other, "SELECT count(*) FROM t"), 150 * n_done);
-        }
-        assert_true(n_late > 0);
+        assert_true(n_done > 0);
+        assert_int_equal(number(&raw, "SELECT count(*) FROM t"), n_done);
         shut(&raw);
-        shut(&other);
+        free(stmt.state);
 }
 
 static void test_sqlite__waits_for_a_lock_have_an_end(void **state)
