@@ -158,6 +158,15 @@ static dal_status parse_host(dal_dsn *dsn, struct piece *rest, dal_error *err)
         return status ? status : set_part(dsn, DAL__DSN_PORT, port, err);
 }
 
+/* A URL that is a path has no host, whichever way it is written. */
+static bool is_allowed(const dal_dsn *dsn, size_t key)
+{
+        if (dsn->path_only && (key == DAL__DSN_HOST || key == DAL__DSN_PORT || key == DAL__DSN_USER ||
+                               key == DAL__DSN_PASSWORD))
+                return false;
+        return (dal__dsn_keys[key].families & dal__dsn_family(dsn)) != 0;
+}
+
 static dal_status refuse_key(const dal_dsn *dsn, const char *name, dal_error *err)
 {
         char known[400];
@@ -166,7 +175,7 @@ static dal_status refuse_key(const dal_dsn *dsn, const char *name, dal_error *er
         for (size_t i = 0; i < DAL__DSN_N_KEYS; i++) {
                 size_t size = strlen(dal__dsn_keys[i].name);
 
-                if (!(dal__dsn_keys[i].families & dal__dsn_family(dsn)) || n + size + 2 > sizeof known)
+                if (!is_allowed(dsn, i) || n + size + 2 > sizeof known)
                         continue;
                 if (n)
                         known[n++] = ' ';
@@ -193,8 +202,7 @@ static dal_status parse_pair(dal_dsn *dsn, struct piece pair, dal_error *err)
         if (status)
                 return status;
         for (size_t i = 0; i < DAL__DSN_N_KEYS; i++) {
-                if (strcmp(dal__dsn_keys[i].name, name) == 0 &&
-                    (dal__dsn_keys[i].families & dal__dsn_family(dsn))) {
+                if (strcmp(dal__dsn_keys[i].name, name) == 0 && is_allowed(dsn, i)) {
                         dal_mem_free(name);
                         return set_decoded(dsn, (dal__dsn_key_id)i, pair, err);
                 }
