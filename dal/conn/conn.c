@@ -74,6 +74,7 @@ dal_status dal__conn_open_mode(const dal_driver *driver, const dal_dsn *dsn, con
         conn->driver = driver;
         conn->state = (char *)conn + header;
         memcpy(conn->service, service, strlen(service) + 1);
+        dal__conn_init_rows(conn);
         s = dal__stmt_cache_init(
                 &conn->cache, driver,
                 options->statement_cache_size ? options->statement_cache_size : DEFAULT_CACHE_SIZE, err);
@@ -172,10 +173,8 @@ static dal_status run_stmt(dal_conn *conn, const dal_stmt *stmt, dal_params para
         dal__flush_outcome outcome;
         dal__cached_stmt *entry;
         dal_request request;
-        dal_status s = dal__conn_check_usable(conn, deadline, err);
+        dal_status s = dal__conn_check(conn, deadline, err);
 
-        if (s == DAL_OK)
-                s = dal__conn_check_not_failed(conn, err);
         if (s == DAL_OK)
                 s = dal__conn_prepare_request(conn, stmt, params, &request, &entry, err);
         if (s)
@@ -190,10 +189,8 @@ static dal_status run_dynamic(dal_conn *conn, const char *sql, dal_params params
         dal__flush_outcome outcome;
         dal__params_text text;
         dal_request request;
-        dal_status s = dal__conn_check_usable(conn, deadline, err);
+        dal_status s = dal__conn_check(conn, deadline, err);
 
-        if (s == DAL_OK)
-                s = dal__conn_check_not_failed(conn, err);
         if (s == DAL_OK)
                 s = dal__params_rewrite(conn->driver, NULL, sql, strlen(sql), &text, err);
         if (s)

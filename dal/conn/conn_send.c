@@ -220,29 +220,6 @@ void dal__conn_drop_pending(dal_conn *conn, size_t from)
                 conn->n_pending = from;
 }
 
-dal_status dal__conn_prepare_request(dal_conn *conn, const dal_stmt *stmt, dal_params params,
-                                     dal_request *request, dal__cached_stmt **entry_out, dal_error *err)
-{
-        dal__cached_stmt *entry;
-        dal_status s = dal__stmt_cache_get(&conn->cache, conn->state, stmt, &entry, err);
-
-        if (s == DAL_OK)
-                s = dal__params_check(conn->driver, stmt->name, entry->driver_stmt.n_params, params, err);
-        if (s) {
-                if (err)
-                        err->not_sent = true;
-                return s;
-        }
-        memset(request, 0, sizeof *request);
-        request->kind = DAL_REQUEST_STMT;
-        request->stmt = &entry->driver_stmt;
-        request->flags = stmt->flags;
-        request->params = params;
-        conn->session_dirty |= entry->touches_session;
-        *entry_out = entry;
-        return DAL_OK;
-}
-
 dal_status dal__conn_check_not_failed(dal_conn *conn, dal_error *err)
 {
         return conn->tx_failed
@@ -317,18 +294,12 @@ static const char *column_name(const dal_rows *rows, uint32_t i_column)
         return conn->driver->column(conn->state, i_column);
 }
 
-dal_rows *dal__conn_open_rows(dal_conn *conn, const dal_result *result, dal_deadline deadline)
+void dal__conn_init_rows(dal_conn *conn)
 {
-        conn->rows.cells = NULL;
-        conn->rows.n_columns = result->has_rows ? result->n_columns : 0;
-        conn->rows.shard = DAL_NO_SHARD;
         conn->rows.next = next_row;
         conn->rows.close = close_rows;
         conn->rows.column = column_name;
         conn->rows.source = conn;
-        conn->rows_open = result->has_rows;
-        conn->rows_deadline = deadline;
-        return &conn->rows;
 }
 
 void dal__conn_on_rows_close(dal_conn *conn, void (*hook)(dal_conn *, void *), void *arg)

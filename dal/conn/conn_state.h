@@ -4,6 +4,7 @@
 
 #include "conn/conn_impl.h"
 #include "conn/stmt_cache.h"
+#include "sql/params.h"
 #include "sql/rows_impl.h"
 
 /* The body of a connection, for the conn*.c files only. */
@@ -65,17 +66,60 @@ dal_status dal__conn_send_one(dal_conn *conn, const dal_request *request, dal_de
 dal_status dal__conn_check_usable(dal_conn *conn, dal_deadline deadline, dal_error *err);
 /* Refuses when an earlier statement has spoilt the transaction. */
 dal_status dal__conn_check_not_failed(dal_conn *conn, dal_error *err);
+/* Both of these, for a statement: on every statement's way, hence here. */
+static inline dal_status dal__conn_check(dal_conn *conn, dal_deadline deadline, dal_error *err)
+{
+        dal_status s;
+
+        /* An engine inside this process looks at the clock itself when it begins. */
+        if (!(conn->broken | conn->rows_open | conn->tx_failed) &&
+            ((conn->driver->caps & DAL_CAP_EMBEDDED) || deadline == DAL_FOREVER ||
+             dal_clock_now() < deadline))
+                return DAL_OK;
+        s = dal__conn_check_usable(conn, deadline, err);
+        return s ? s : dal__conn_check_not_failed(conn, err);
+}
 /* Fills an error of the library's own, with nothing sent. */
 dal_status dal__conn_refuse(dal_conn *conn, dal_error_class error_class, const char *what, dal_error *err);
 /* Makes the request of a statement, its parameters checked. */
-dal_status dal__conn_prepare_request(dal_conn *conn, const dal_stmt *stmt, dal_params params,
-                                     dal_request *request, dal__cached_stmt **entry_out, dal_error *err);
+static inline dal_status dal__conn_prepare_request(dal_conn *conn, const dal_stmt *stmt, dal_params params,
+                                                   dal_request *request, dal__cached_stmt **entry_out,
+                                                   dal_error *err)
+{
+        dal__cached_stmt *entry;
+        dal_status s = dal__stmt_cache_get(&conn->cache, conn->state, stmt, &entry, err);
+
+        if (s == DAL_OK)
+                s = dal__params_check(conn->driver, stmt->name, entry->driver_stmt.n_params, params, err);
+        if (s) {
+                if (err)
+                        err->not_sent = true;
+                return s;
+        }
+        *request = (dal_request){.kind = DAL_REQUEST_STMT,
+                                 .stmt = &entry->driver_stmt,
+                                 .flags = stmt->flags,
+                                 .params = params};
+        conn->session_dirty |= entry->touches_session;
+        *entry_out = entry;
+        return DAL_OK;
+}
 /* Adds a waiting request at `at` (n_pending: at the end); without parameters. */
 dal_status dal__conn_add_pending(dal_conn *conn, size_t at, const dal_request *request, dal_error *err);
 /* Forgets what waits from `from` on. */
 void dal__conn_drop_pending(dal_conn *conn, size_t from);
+/* What makes the connection's own cursor one; set once. */
+void dal__conn_init_rows(dal_conn *conn);
 /* Makes the current result the connection's cursor. */
-dal_rows *dal__conn_open_rows(dal_conn *conn, const dal_result *result, dal_deadline deadline);
+static inline dal_rows *dal__conn_open_rows(dal_conn *conn, const dal_result *result, dal_deadline deadline)
+{
+        conn->rows.cells = NULL;
+        conn->rows.n_columns = result->has_rows ? result->n_columns : 0;
+        conn->rows.shard = DAL_NO_SHARD;
+        conn->rows_open = result->has_rows;
+        conn->rows_deadline = deadline;
+        return &conn->rows;
+}
 /* Ends the cursor, if one is open. */
 void dal__conn_finish_rows(dal_conn *conn);
 

@@ -23,13 +23,6 @@ dal_status dal__stmt_cache_init(dal__stmt_cache *cache, const dal_driver *driver
         return DAL_OK;
 }
 
-static dal__cached_stmt **bucket_of(dal__stmt_cache *cache, const dal_stmt *key)
-{
-        uint64_t h = (uint64_t)(uintptr_t)key * 0x9e3779b97f4a7c15u;
-
-        return &cache->buckets[(h >> 32) & (cache->n_buckets - 1)];
-}
-
 static void unlink_lru(dal__stmt_cache *cache, dal__cached_stmt *entry)
 {
         if (entry->newer)
@@ -55,7 +48,7 @@ static void push_newest(dal__stmt_cache *cache, dal__cached_stmt *entry)
 
 static void drop(dal__stmt_cache *cache, void *driver_conn, dal__cached_stmt *entry)
 {
-        dal__cached_stmt **link = bucket_of(cache, entry->key);
+        dal__cached_stmt **link = dal__stmt_cache_bucket(cache, entry->key);
 
         while (*link != entry)
                 link = &(*link)->next_in_bucket;
@@ -176,10 +169,10 @@ static void evict_one(dal__stmt_cache *cache, void *driver_conn)
         }
 }
 
-dal_status dal__stmt_cache_get(dal__stmt_cache *cache, void *driver_conn, const dal_stmt *stmt,
-                               dal__cached_stmt **out, dal_error *err)
+dal_status dal__stmt_cache_fetch(dal__stmt_cache *cache, void *driver_conn, const dal_stmt *stmt,
+                                 dal__cached_stmt **out, dal_error *err)
 {
-        dal__cached_stmt **bucket = bucket_of(cache, stmt);
+        dal__cached_stmt **bucket = dal__stmt_cache_bucket(cache, stmt);
         dal__cached_stmt *entry;
         dal_status s;
 

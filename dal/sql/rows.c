@@ -31,7 +31,7 @@ dal_status dal_rows_first(dal_rows *rows, dal_error *err)
         if (status)
                 return status;
         if (!found)
-                return dal_error_set(err, DAL_CLASS_UNDEFINED_OBJECT, "the query found no row");
+                return dal_error_set(err, DAL_CLASS_NO_ROW, "the query found no row");
         return DAL_OK;
 }
 

@@ -101,6 +101,7 @@ typedef enum dal_status {
         X(NULL_VALUE, ERR_RANGE, NO, "NULL where a value was asked for")                           \
         X(WRONG_TYPE, ERR_RANGE, NO, "the value has another type")                                 \
         X(OVERFLOW, ERR_RANGE, NO, "the value does not fit the target")                            \
+        X(NO_ROW, ERR_NOT_FOUND, NO, "the query found no row")                                     \
         X(MISSING_KEY, ERR_ROUTE, NO, "no key given")                                              \
         X(OTHER_SHARD, ERR_ROUTE, NO, "the key belongs to another shard")                          \
         X(NO_SHARD, ERR_ROUTE, NO, "no shard owns the slot")                                       \
