@@ -85,7 +85,7 @@ static void test_csv_refuses_with_line_and_column(void **state)
         CHECK_CSV("a,b\"c", "!1:2:a quote insi");
         CHECK_CSV("a,\"b\"c", "!1:2:text after t");
         CHECK_CSV("a,\"b", "!1:2:the quoted f");
-        CHECK_CSV("a,\"b\n\n", "!3:2:the quoted f");
+        CHECK_CSV("a,\"b\n\n", "!1:2:the quoted f");
         CHECK_CSV("a,b\rc", "!1:2:a carriage r");
         CHECK_CSV("a,b\0c", "!1:2:a NUL byte");
         CHECK_CSV("a,\"\0\"", "!1:2:a NUL byte");

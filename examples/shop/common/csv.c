@@ -130,14 +130,12 @@ enum csv_found csv_next(struct csv *csv, struct csv_record *record, struct csv_e
                 return CSV_END;
         limit = csv->end - p > CSV_MAX_RECORD ? p + CSV_MAX_RECORD : csv->end;
         for (;;) {
+                error->line = line; /* where the field begins: its end may be far away */
                 error->column = record->n_fields + 1;
-                if (record->n_fields == CSV_MAX_FIELDS) {
-                        error->line = line;
+                if (record->n_fields == CSV_MAX_FIELDS)
                         return give_up(csv, record, error, "too many fields");
-                }
                 record->field[record->n_fields] = csv->storage + csv->used;
                 wrong = read_field(csv, &p, limit, &line);
-                error->line = line;
                 if (wrong)
                         return give_up(csv, record, error, wrong);
                 record->n_fields++;
