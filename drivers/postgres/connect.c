@@ -276,7 +276,7 @@ static dal_status connect_to(dal__postgres_conn *conn, keywords list, const dal_
         if (!conn->pg)
                 return no_memory(err);
         if (PQstatus(conn->pg) == CONNECTION_BAD)
-                return dal__postgres_fail_connect(PQerrorMessage(conn->pg), has_password, err);
+                return dal__postgres_fail_connect(host, PQerrorMessage(conn->pg), has_password, err);
         if (is_redirected(conn->pg, address)) {
                 dal_error_set(err, DAL_CLASS_ARGUMENT,
                               "PGHOSTADDR in the environment would lead away from the socket in %s: unset it",
@@ -288,7 +288,7 @@ static dal_status connect_to(dal__postgres_conn *conn, keywords list, const dal_
         PQsetErrorVerbosity(conn->pg, PQERRORS_VERBOSE);
         s = handshake(conn->pg, host, deadline, err);
         if (s == DAL_ERR_CONN)
-                return dal__postgres_fail_connect(PQerrorMessage(conn->pg), has_password, err);
+                return dal__postgres_fail_connect(host, PQerrorMessage(conn->pg), has_password, err);
         if (s == DAL_OK)
                 PQsetErrorVerbosity(conn->pg, PQERRORS_DEFAULT);
         return s;

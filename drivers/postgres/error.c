@@ -284,7 +284,7 @@ static dal_error_class class_of_text(const char *text)
         return DAL_CLASS_CONNECT_FAILED;
 }
 
-static const char *remedy(dal_error_class error_class, bool has_password)
+static const char *remedy(dal_error_class error_class, const char *text, bool has_password)
 {
         switch (error_class) {
         case DAL_CLASS_AUTH:
@@ -297,11 +297,16 @@ static const char *remedy(dal_error_class error_class, bool has_password)
         case DAL_CLASS_TOO_MANY_CONNECTIONS:
                 return "; make the pools smaller or max_connections larger";
         default:
-                return "";
+                break;
         }
+        if (contains(text, "certificate verify failed") || contains(text, "does not match host name"))
+                return "; sslrootcert names the file of trusted roots, sslmode how much is verified";
+        if (contains(text, "does not support SSL"))
+                return "; to go without encryption the URL must say sslmode=off";
+        return "";
 }
 
-dal_status dal__postgres_fail_connect(const char *text, bool has_password, dal_error *err)
+dal_status dal__postgres_fail_connect(const char *host, const char *text, bool has_password, dal_error *err)
 {
         const char *code = find_code(text);
         char sqlstate[6] = "", raw[768], message[400];
@@ -330,7 +335,11 @@ dal_status dal__postgres_fail_connect(const char *text, bool has_password, dal_e
                 error_class = class_of_text(text);
         }
         dal__postgres_one_line(message, sizeof message, raw);
-        dal_error_set(err, error_class, "%s%s", message, remedy(error_class, has_password));
+        /* libpq names the address; a name that it was reached by is not in there. */
+        if (strstr(message, host))
+                host = "";
+        dal_error_set(err, error_class, "%s%s%s%s", host, host[0] ? ": " : "", message,
+                      remedy(error_class, text, has_password));
         if (err) {
                 copy_code(err->sqlstate, sqlstate);
                 err->conn_gone = true;

@@ -86,7 +86,7 @@ dal_status dal__postgres_fail(const dal__postgres_fault *fault, dal_error *err);
  * Fills the error of a failed connect from libpq's text, which was asked for in its verbose form: there is no
  * other way to a SQLSTATE before a session exists.
  */
-dal_status dal__postgres_fail_connect(const char *text, bool has_password, dal_error *err);
+dal_status dal__postgres_fail_connect(const char *host, const char *text, bool has_password, dal_error *err);
 /* Copies text as one line: runs of white space and control bytes become one space, cut at a character. */
 void dal__postgres_one_line(char *out, size_t out_size, const char *text);
 

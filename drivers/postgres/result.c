@@ -135,6 +135,8 @@ dal_status dal__postgres_lost(dal__postgres_conn *conn, bool not_sent, dal_error
 
         conn->broken = true;
         fill_fault(conn, NULL, &fault);
+        if (!fault.message[0])
+                fault.message = "this connection was given up earlier";
         s = dal__postgres_fail(&fault, err);
         if (err)
                 err->not_sent = not_sent;
