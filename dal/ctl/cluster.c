@@ -102,7 +102,7 @@ int ctl_cluster_init(const ctl_options *options)
                 ctl_complain("shard %u: %s", err.shard, err.message);
         else
                 ctl_complain("%s", err.message);
-        if (status != DAL_ERR_ARG)
+        if (status != DAL_ERR_ARG && status != DAL_ERR_STATE)
                 ctl_complain("there is no cluster until all of it is made: mend this and run the same "
                              "command again");
         return status == DAL_ERR_ARG ? CTL_USAGE : status == DAL_ERR_BUSY ? CTL_LOCKED : CTL_FAILED;

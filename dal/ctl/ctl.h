@@ -109,6 +109,8 @@ dal_status ctl_connect(const char *url, const dal_dsn *base, uint32_t timeout_ms
 /* The folder that holds an area's scripts: --dir, "schema", the installed one; the first that has the area. NULL
    and a complaint if none has. Static or borrowed from options. */
 const char *ctl_schema_dir(const ctl_options *options, const char *area);
+/* The same without a complaint. */
+const char *ctl_find_schema_dir(const ctl_options *options, const char *area);
 
 /* schema_view.c: what was found out about scripts, and how it is shown. */
 typedef struct ctl_script {

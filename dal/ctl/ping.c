@@ -28,19 +28,17 @@ typedef struct pong {
         dal_status status;
         dal_error err;
         dal_driver_info info;
-        int64_t connect_us;
         int64_t ping_us;
 } pong;
 
 static void ping_one(const ctl_targets *targets, size_t i, pong *out)
 {
         dal_conn *conn = NULL;
-        int64_t start = dal_clock_now();
+        int64_t start;
         out->err = (dal_error)DAL_ERROR_INIT;
         out->status = ctl_target_connect(targets, i, &conn, &out->err);
         if (out->status)
                 return;
-        out->connect_us = (dal_clock_now() - start) / 1000;
         start = dal_clock_now();
         out->status = dal_conn_ping(conn, dal_clock_after_ms(targets->options->timeout_ms), &out->err);
         out->ping_us = (dal_clock_now() - start) / 1000;
@@ -57,10 +55,9 @@ static json_t *pong_json(const ctl_target *target, const pong *p)
         if (p->status)
                 (void)json_object_set_new(object, "error", json_string(p->err.message));
         else
-                (void)json_object_update_new(object, json_pack("{s:s, s:s, s:s, s:b, s:I, s:I}", "engine",
+                (void)json_object_update_new(object, json_pack("{s:s, s:s, s:s, s:b, s:I}", "engine",
                                                                p->info.engine, "version", p->info.version,
                                                                "client", p->info.client, "tls", p->info.tls,
-                                                               "connect_us", (json_int_t)p->connect_us,
                                                                "ping_us", (json_int_t)p->ping_us));
         return object;
 }
@@ -70,8 +67,7 @@ static void add_row(ctl_table *table, const ctl_target *target, const pong *p)
         char engine[96], time[48];
         (void)snprintf(engine, sizeof engine, "%s %s%s", p->info.engine, p->info.version,
                        p->info.tls ? ", TLS" : "");
-        (void)snprintf(time, sizeof time, "ping %" PRId64 " us, connect %" PRId64 " us", p->ping_us,
-                       p->connect_us);
+        (void)snprintf(time, sizeof time, "%" PRId64 " us", p->ping_us);
         ctl_table_add(table, target->label, "bold");
         ctl_table_add(table, p->status ? "down" : "ok", p->status ? "bad" : "good");
         ctl_table_add(table, p->status ? "-" : engine, NULL);

@@ -77,10 +77,14 @@ static bool find_areas(const ctl_options *options, area_list *list)
         return true;
 }
 
-static bool choose_areas(const ctl_options *options, area_list *list)
+static bool choose_areas(const ctl_options *options, verb v, area_list *list)
 {
+        const char *own = ctl_find_schema_dir(options, "dal");
         if (options->n_areas == 0)
                 return find_areas(options, list);
+        /* A folder without the library's own area is completed by the installed one. */
+        if (v == APPLY && own && own != options->dir && options->dir)
+                add_area(list, "dal", own);
         for (size_t i = 0; i < options->n_areas; i++) {
                 const char *dir = ctl_schema_dir(options, options->areas[i]);
                 if (!dir)
@@ -272,7 +276,7 @@ static int run(const ctl_options *options, verb v)
         w.verb = v;
         w.options = options;
         name_user(w.applied_by, sizeof w.applied_by);
-        if (!choose_areas(options, &w.areas)) {
+        if (!choose_areas(options, v, &w.areas)) {
                 free_areas(&w.areas);
                 return CTL_USAGE;
         }

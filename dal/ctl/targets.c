@@ -189,14 +189,22 @@ static const char *installed_dir(void)
         return has_area(path, "dal") ? path : DALCTL_SHARE_DIR;
 }
 
-const char *ctl_schema_dir(const ctl_options *options, const char *area)
+const char *ctl_find_schema_dir(const ctl_options *options, const char *area)
 {
         const char *own = options->dir ? options->dir : "schema";
         if (has_area(own, area))
                 return own;
         if ((!options->dir || strcmp(area, "dal") == 0) && has_area(installed_dir(), area))
                 return installed_dir();
-        ctl_complain("there is no folder %s/%s%s: name the schema folder by --dir", own, area,
-                     options->dir ? "" : " and none is installed");
         return NULL;
+}
+
+const char *ctl_schema_dir(const ctl_options *options, const char *area)
+{
+        const char *dir = ctl_find_schema_dir(options, area);
+        if (!dir)
+                ctl_complain("there is no folder %s/%s%s: name the schema folder by --dir",
+                             options->dir ? options->dir : "schema", area,
+                             options->dir ? "" : " and none is installed");
+        return dir;
 }
