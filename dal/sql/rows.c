@@ -87,10 +87,10 @@ struct access {
         dal_error *err;
 };
 
-/* Finds the cell of a getter; a cell that is missing or NULL is an error. */
-static dal_status find_cell(const struct access *a, bool has_out, const dal_value **out)
+/* Says why a getter has no value to give. */
+static dal_status refuse(const struct access *a, const dal_value *cell, bool has_out)
 {
-        const char *name;
+        const char *name = dal_rows_column(a->rows, a->i_column);
 
         if (!a->rows || !has_out)
                 return dal_error_set(a->err, DAL_CLASS_ARGUMENT,
@@ -100,18 +100,27 @@ static dal_status find_cell(const struct access *a, bool has_out, const dal_valu
                                      "there is no column %" PRIu32 ": the row has %" PRIu32
                                      ", counted from 0",
                                      a->i_column, a->rows->n_columns);
-        *out = dal_rows_cell(a->rows, a->i_column);
-        if (!*out)
+        if (!cell)
                 return dal_error_set(
                         a->err, DAL_CLASS_STATE,
                         "there is no current row: call dal_rows_next() and look at found_out first");
-        if ((*out)->type != DAL_TYPE_NULL)
-                return DAL_OK;
-        name = dal_rows_column(a->rows, a->i_column);
         return dal_error_set(a->err, DAL_CLASS_NULL_VALUE,
                              "column %" PRIu32
                              " \"%s\" is NULL where %s was asked for: ask dal_rows_is_null() first",
                              a->i_column, name ? name : "", a->wanted);
+}
+
+/* Finds the cell of a getter. One that is missing or NULL is an error: then NULL is returned and *status set. */
+static const dal_value *find_cell(const struct access *a, bool has_out, dal_status *status)
+{
+        const dal_value *cell = dal_rows_cell(a->rows, a->i_column);
+
+        if (!cell || cell->type == DAL_TYPE_NULL || !has_out) {
+                *status = refuse(a, cell, has_out);
+                return NULL;
+        }
+        *status = DAL_OK;
+        return cell;
 }
 
 static dal_status wrong_type(const struct access *a, const dal_value *cell, const char *hint)
@@ -197,7 +206,7 @@ static dal_status whole_of_cell(const struct access *a, const dal_value *cell, s
 static dal_status int_of_cell(const struct access *a, const dal_value *cell, int64_t min, int64_t max,
                               int64_t *out)
 {
-        struct whole whole;
+        struct whole whole = {false, 0};
         dal_status status = whole_of_cell(a, cell, &whole);
 
         if (status)
@@ -215,11 +224,11 @@ static dal_status int_of_cell(const struct access *a, const dal_value *cell, int
 dal_status dal_rows_bool(const dal_rows *rows, uint32_t i_column, bool *out, dal_error *err)
 {
         const struct access a = {rows, i_column, "bool", err};
-        const dal_value *cell;
-        int64_t number;
-        dal_status status = find_cell(&a, out != NULL, &cell);
+        int64_t number = 0;
+        dal_status status;
+        const dal_value *cell = find_cell(&a, out != NULL, &status);
 
-        if (status)
+        if (!cell)
                 return status;
         if (cell->type == DAL_TYPE_BOOL) {
                 *out = cell->as.boolean;
@@ -236,11 +245,11 @@ dal_status dal_rows_bool(const dal_rows *rows, uint32_t i_column, bool *out, dal
 dal_status dal_rows_int32(const dal_rows *rows, uint32_t i_column, int32_t *out, dal_error *err)
 {
         const struct access a = {rows, i_column, "int32", err};
-        const dal_value *cell;
-        int64_t number;
-        dal_status status = find_cell(&a, out != NULL, &cell);
+        int64_t number = 0;
+        dal_status status;
+        const dal_value *cell = find_cell(&a, out != NULL, &status);
 
-        if (status == DAL_OK)
+        if (cell)
                 status = int_of_cell(&a, cell, INT32_MIN, INT32_MAX, &number);
         if (status == DAL_OK)
                 *out = (int32_t)number;
@@ -250,10 +259,10 @@ dal_status dal_rows_int32(const dal_rows *rows, uint32_t i_column, int32_t *out,
 dal_status dal_rows_int64(const dal_rows *rows, uint32_t i_column, int64_t *out, dal_error *err)
 {
         const struct access a = {rows, i_column, "int64", err};
-        const dal_value *cell;
-        dal_status status = find_cell(&a, out != NULL, &cell);
+        dal_status status;
+        const dal_value *cell = find_cell(&a, out != NULL, &status);
 
-        if (status)
+        if (!cell)
                 return status;
         if (cell->type == DAL_TYPE_INT64) { /* nearly always */
                 *out = cell->as.int64;
@@ -265,11 +274,11 @@ dal_status dal_rows_int64(const dal_rows *rows, uint32_t i_column, int64_t *out,
 dal_status dal_rows_uint64(const dal_rows *rows, uint32_t i_column, uint64_t *out, dal_error *err)
 {
         const struct access a = {rows, i_column, "uint64", err};
-        const dal_value *cell;
-        struct whole whole;
-        dal_status status = find_cell(&a, out != NULL, &cell);
+        struct whole whole = {false, 0};
+        dal_status status;
+        const dal_value *cell = find_cell(&a, out != NULL, &status);
 
-        if (status == DAL_OK)
+        if (cell)
                 status = whole_of_cell(&a, cell, &whole);
         if (status)
                 return status;
@@ -282,12 +291,12 @@ dal_status dal_rows_uint64(const dal_rows *rows, uint32_t i_column, uint64_t *ou
 dal_status dal_rows_double(const dal_rows *rows, uint32_t i_column, double *out, dal_error *err)
 {
         const struct access a = {rows, i_column, "double", err};
-        const dal_value *cell;
-        struct whole whole;
+        struct whole whole = {false, 0};
         double number;
-        dal_status status = find_cell(&a, out != NULL, &cell);
+        dal_status status;
+        const dal_value *cell = find_cell(&a, out != NULL, &status);
 
-        if (status)
+        if (!cell)
                 return status;
         if (cell->type == DAL_TYPE_DOUBLE) {
                 *out = cell->as.float64;
@@ -323,12 +332,12 @@ dal_status dal_rows_decimal(const dal_rows *rows, uint32_t i_column, char *out, 
                             dal_error *err)
 {
         const struct access a = {rows, i_column, "decimal", err};
-        const dal_value *cell;
         char digits[24];
         int size;
-        dal_status status = find_cell(&a, out != NULL, &cell);
+        dal_status status;
+        const dal_value *cell = find_cell(&a, out != NULL, &status);
 
-        if (status)
+        if (!cell)
                 return status;
         if (cell->type == DAL_TYPE_DECIMAL ||
             (is_untyped(cell, DAL_TYPE_TEXT) && dal_value_is_decimal(cell->as.span.ptr, cell->as.span.size)))
@@ -342,16 +351,21 @@ dal_status dal_rows_decimal(const dal_rows *rows, uint32_t i_column, char *out, 
         return copy_span(&a, cell, digits, (size_t)size, out, out_size);
 }
 
+static bool is_text(const dal_value *cell)
+{
+        return cell->type == DAL_TYPE_TEXT || cell->type == DAL_TYPE_DECIMAL || cell->type == DAL_TYPE_OTHER;
+}
+
 dal_status dal_rows_text(const dal_rows *rows, uint32_t i_column, const char **text_out, size_t *size_out,
                          dal_error *err)
 {
         const struct access a = {rows, i_column, "text", err};
-        const dal_value *cell;
-        dal_status status = find_cell(&a, text_out && size_out, &cell);
+        dal_status status;
+        const dal_value *cell = find_cell(&a, text_out && size_out, &status);
 
-        if (status)
+        if (!cell)
                 return status;
-        if (cell->type != DAL_TYPE_TEXT && cell->type != DAL_TYPE_DECIMAL && cell->type != DAL_TYPE_OTHER)
+        if (!is_text(cell))
                 return wrong_type(&a, cell, "");
         *text_out = cell->as.span.ptr;
         *size_out = cell->as.span.size;
@@ -362,10 +376,10 @@ dal_status dal_rows_bytes(const dal_rows *rows, uint32_t i_column, const void **
                           dal_error *err)
 {
         const struct access a = {rows, i_column, "bytes", err};
-        const dal_value *cell;
-        dal_status status = find_cell(&a, bytes_out && size_out, &cell);
+        dal_status status;
+        const dal_value *cell = find_cell(&a, bytes_out && size_out, &status);
 
-        if (status)
+        if (!cell)
                 return status;
         if (cell->type == DAL_TYPE_UUID) {
                 *bytes_out = cell->as.uuid;
@@ -383,10 +397,10 @@ dal_status dal_rows_bytes(const dal_rows *rows, uint32_t i_column, const void **
 static dal_status time_of_cell(const struct access *a, dal_type type,
                                bool (*parse)(const char *text, size_t size, int64_t *out), int64_t *out)
 {
-        const dal_value *cell;
-        dal_status status = find_cell(a, out != NULL, &cell);
+        dal_status status;
+        const dal_value *cell = find_cell(a, out != NULL, &status);
 
-        if (status)
+        if (!cell)
                 return status;
         if (cell->type == type || is_untyped(cell, DAL_TYPE_INT64)) {
                 *out = cell->as.int64;
@@ -414,10 +428,10 @@ dal_status dal_rows_date(const dal_rows *rows, uint32_t i_column, int64_t *unix_
 dal_status dal_rows_uuid(const dal_rows *rows, uint32_t i_column, uint8_t out[16], dal_error *err)
 {
         const struct access a = {rows, i_column, "uuid", err};
-        const dal_value *cell;
-        dal_status status = find_cell(&a, out != NULL, &cell);
+        dal_status status;
+        const dal_value *cell = find_cell(&a, out != NULL, &status);
 
-        if (status)
+        if (!cell)
                 return status;
         if (cell->type == DAL_TYPE_UUID) {
                 memcpy(out, cell->as.uuid, 16);
@@ -437,17 +451,15 @@ dal_status dal_rows_copy_text(const dal_rows *rows, uint32_t i_column, char *out
                               dal_error *err)
 {
         const struct access a = {rows, i_column, "text", err};
-        const char *text;
-        size_t size;
         dal_status status;
+        const dal_value *cell = find_cell(&a, out != NULL, &status);
 
-        if (!out)
-                return dal_error_set(err, DAL_CLASS_ARGUMENT, "a getter needs a place for the value");
-        status = dal_rows_text(rows, i_column, &text, &size, err);
-        if (status)
+        if (!cell)
                 return status;
+        if (!is_text(cell))
+                return wrong_type(&a, cell, "");
         /* A NUL inside would end the copy early, and nobody would notice. */
-        if (size && memchr(text, '\0', size))
-                return overflow(&a, dal_rows_cell(rows, i_column), "has a NUL byte inside, which cuts");
-        return copy_span(&a, dal_rows_cell(rows, i_column), text, size, out, out_size);
+        if (cell->as.span.size && memchr(cell->as.span.ptr, '\0', cell->as.span.size))
+                return overflow(&a, cell, "has a NUL byte inside, which cuts");
+        return copy_span(&a, cell, cell->as.span.ptr, cell->as.span.size, out, out_size);
 }
