@@ -172,6 +172,12 @@ static dal_status fail_open_still(dal_error *err)
         return dal_error_set(err, DAL_CLASS_STATE, "the pool is still open: call dal_pool_close() first");
 }
 
+/* Idle connections that are still being closed hold nobody up: dal_pool_free() sees them off. */
+static bool is_in_use(const dal_pool *pool)
+{
+        return pool->n_in[DAL__SLOT_LEASED] || pool->n_in[DAL__SLOT_CONNECTING] || pool->n_waiting;
+}
+
 dal_status dal_pool_drain(dal_pool *pool, dal_deadline deadline, dal_error *err)
 {
         dal_status s = DAL_OK;
@@ -181,7 +187,7 @@ dal_status dal_pool_drain(dal_pool *pool, dal_deadline deadline, dal_error *err)
         (void)pthread_mutex_lock(&pool->lock);
         if (!pool->closed)
                 s = fail_open_still(err);
-        while (s == DAL_OK && !dal__pool_is_empty(pool)) {
+        while (s == DAL_OK && is_in_use(pool)) {
                 if (dal_clock_passed(deadline))
                         s = dal__pool_fail_in_use(pool, DAL_CLASS_DEADLINE, dal_clock_now(), err);
                 else
@@ -202,7 +208,7 @@ dal_status dal_pool_free(dal_pool *pool, dal_error *err)
         (void)pthread_mutex_lock(&pool->lock);
         if (!pool->closed)
                 s = fail_open_still(err);
-        else if (pool->n_in[DAL__SLOT_LEASED] || pool->n_in[DAL__SLOT_CONNECTING] || pool->n_waiting)
+        else if (is_in_use(pool))
                 s = dal__pool_fail_in_use(pool, DAL_CLASS_STATE, dal_clock_now(), err);
         if (s == DAL_OK) {
                 close_idle(pool);
