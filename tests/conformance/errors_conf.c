@@ -97,7 +97,7 @@ static void errors__undefined_table(struct conf *c)
 
 static void errors__undefined_column(struct conf *c)
 {
-        static const dal_stmt nothing = DAL_STMT("nothing", "SELECT nothing FROM conf_account");
+        static const dal_stmt nothing = DAL_STMT("nothing", "SELECT no_such_column FROM conf_account");
 
         FAILS(dal_conn_exec(c->conn, &nothing, DAL_NO_PARAMS, SOON, NULL, &c->err), UNDEFINED_OBJECT);
         check_statement_scope(c);
