@@ -226,32 +226,45 @@ static dal_status open_server(const struct database *db, dal_conn **out, dal_err
         return s;
 }
 
-/* Writes a statement about a database, its name quoted as the engine wants it. */
-static void statement(const struct database *db, const char *verb, char *out, size_t size)
+/* Quotes a name as the engine wants it. */
+static void quote(const struct database *db, const char *name, char *out)
 {
-        bool postgres = strcmp(db->driver->name, "postgres") == 0;
-        char quote = postgres ? '"' : '`', quoted[520];
-        size_t n = 0;
+        char q = strcmp(db->driver->name, "postgres") == 0 ? '"' : '`';
 
-        for (const char *p = db->name; *p != '\0'; p++) {
-                quoted[n++] = *p;
-                if (*p == quote)
-                        quoted[n++] = quote;
+        *out++ = q;
+        for (; *name != '\0'; name++) {
+                *out++ = *name;
+                if (*name == q)
+                        *out++ = q;
         }
-        quoted[n] = '\0';
-        snprintf(out, size, "%s DATABASE %c%s%c%s", verb, quote, quoted, quote,
-                 postgres || strcmp(verb, "DROP") == 0 ? "" : " CHARACTER SET utf8mb4");
+        *out++ = q;
+        *out = '\0';
 }
 
-static dal_status run_statement(const struct database *db, const char *verb, dal_error *err)
+static void create_statement(const struct database *db, char *out, size_t size)
 {
-        char sql[640];
+        bool postgres = strcmp(db->driver->name, "postgres") == 0;
+        char quoted[2 * sizeof db->name + 3];
+
+        quote(db, db->name, quoted);
+        snprintf(out, size, "CREATE DATABASE %s%s", quoted, postgres ? "" : " CHARACTER SET utf8mb4");
+}
+
+static void drop_statement(const struct database *db, char *out, size_t size)
+{
+        char quoted[2 * sizeof db->name + 3];
+
+        quote(db, db->name, quoted);
+        snprintf(out, size, "DROP DATABASE %s", quoted);
+}
+
+static dal_status run_statement(const struct database *db, const char *sql, dal_error *err)
+{
         dal_conn *conn = NULL;
         dal_status s = open_server(db, &conn, err);
 
         if (s)
                 return s;
-        statement(db, verb, sql, sizeof sql);
         s = dal_conn_script(conn, sql, dal_clock_after_ms(TIMEOUT_MS), err);
         dal_conn_close(conn);
         return s;
@@ -263,27 +276,36 @@ static void unmake(struct databases *databases)
         dal_error ignored = DAL_ERROR_INIT;
 
         for (size_t i = 0; i < databases->n_shards; i++) {
-                if (databases->shards[i].was_made && !is_sqlite(&databases->shards[i]))
-                        (void)run_statement(&databases->shards[i], "DROP", &ignored);
-                databases->shards[i].was_made = false;
+                struct database *db = &databases->shards[i];
+                char sql[640];
+                drop_statement(db, sql, sizeof sql);
+                if (db->was_made)
+                        (void)run_statement(db, sql, &ignored);
+                db->was_made = false;
         }
 }
 
 /* Names every statement that somebody who may has to run. */
 static bool fail_missing(const struct databases *databases, const char *why, char *error, size_t size)
 {
-        size_t used = (size_t)snprintf(error, size,
-                                       "the databases of the shards can't be made: %s; let somebody who "
-                                       "may run, and give this account all rights on them:",
-                                       why);
+        size_t used = (size_t)snprintf(
+                error, size,
+                "the shards' databases can't be made: %s. Let somebody who may run this, and give "
+                "the account all rights on them:",
+                why);
 
         for (size_t i = 0; i < databases->n_shards && used < size; i++) {
                 const struct database *db = &databases->shards[i];
-                char sql[640];
+                const char *user = dal_dsn_user(db->dsn);
+                bool with_owner = strcmp(db->driver->name, "postgres") == 0 && user[0] && strlen(user) < 64;
+                char sql[640], owner[131] = "";
                 if (!db->is_missing || is_sqlite(db))
                         continue;
-                statement(db, "CREATE", sql, sizeof sql);
-                used += (size_t)snprintf(error + used, size - used, " %s;", sql);
+                create_statement(db, sql, sizeof sql);
+                if (with_owner)
+                        quote(db, user, owner);
+                used += (size_t)snprintf(error + used, size - used, " %s%s%s;", sql,
+                                         with_owner ? " OWNER " : "", owner);
         }
         return false;
 }
@@ -293,12 +315,13 @@ static bool make(struct databases *databases, char *error, size_t size)
         for (size_t i = 0; i < databases->n_shards; i++) {
                 struct database *db = &databases->shards[i];
                 dal_error err = DAL_ERROR_INIT;
-                char why[512];
+                char why[512], sql[640];
                 dal_status s;
 
                 if (!db->is_missing || is_sqlite(db))
                         continue; /* opening an SQLite file makes it */
-                s = run_statement(db, "CREATE", &err);
+                create_statement(db, sql, sizeof sql);
+                s = run_statement(db, sql, &err);
                 db->was_made = s == DAL_OK;
                 if (s == DAL_OK)
                         continue;
