@@ -149,6 +149,7 @@ void dal_pool_close(dal_pool *pool)
                 return;
         (void)pthread_mutex_lock(&pool->lock);
         pool->closed = true;
+        dal__pool_unpark(pool);
         for (dal__pool_waiter *w = pool->first_waiter; w; w = w->next)
                 (void)pthread_cond_signal(&w->cond);
         /* Closing may take the server a moment, so the pool's own thread does it. */
@@ -233,6 +234,7 @@ dal_pool_stats dal_pool_get_stats(dal_pool *pool)
 
         (void)pthread_mutex_lock(&pool->lock);
         stats = pool->stats;
+        stats.n_acquired += pool->n_unlocked;
         stats.max_size = pool->options.max_size;
         stats.size = pool->options.max_size - pool->n_in[DAL__SLOT_FREE];
         stats.idle = pool->n_in[DAL__SLOT_IDLE];
@@ -240,6 +242,10 @@ dal_pool_stats dal_pool_get_stats(dal_pool *pool)
         stats.connecting = pool->n_in[DAL__SLOT_CONNECTING];
         stats.closing = pool->n_in[DAL__SLOT_CLOSING];
         stats.waiting = pool->n_waiting;
+        if (pool->parked) {
+                stats.leased--;
+                stats.idle++;
+        }
         (void)pthread_mutex_unlock(&pool->lock);
         return stats;
 }
@@ -296,6 +302,9 @@ static dal_status wait_turn(dal_pool *pool, const claim *c, dal__pool_slot **out
         if (pthread_cond_init(&self.cond, &pool->monotonic) != 0)
                 return dal_error_set(err, DAL_CLASS_NO_MEMORY, "no memory to wait for a connection");
         dal__pool_enqueue(pool, &self, c->came_first);
+        dal__pool_unpark(
+                pool); /* after joining the line: who parks one from now on sees that somebody waits */
+        dal__pool_serve_waiters(pool, now);
         pool->stats.n_waited++;
         while (!self.slot && !pool->closed && now < c->deadline) {
                 dal_deadline until = c->deadline;
@@ -328,6 +337,7 @@ static dal_status take_turn(dal_pool *pool, const claim *c, dal__pool_slot **out
         *out = NULL;
         if (pool->closed)
                 return fail_closed(pool, err);
+        dal__pool_unpark(pool);
         if (!pool->first_waiter || c->came_first) {
                 *out = dal__pool_take_idle(pool, c->tx_mode);
                 if (*out) {
@@ -415,6 +425,58 @@ static dal_status make_ready(dal_pool *pool, dal__pool_slot *slot, const claim *
         return s;
 }
 
+/*
+ * Takes the parked connection if it is fit as it is, without the lock and without a system call. Whoever waits came
+ * first: then there is nothing to take here.
+ */
+static dal__pool_slot *take_parked(dal_pool *pool, const char *here, bool tx_mode)
+{
+        dal__pool_slot *slot;
+        int64_t now;
+
+        if (!atomic_load_explicit(&pool->parked, memory_order_relaxed) || atomic_load(&pool->n_waiting))
+                return NULL;
+        slot = atomic_exchange(&pool->parked, NULL);
+        if (!slot)
+                return NULL;
+        now = dal__pool_now();
+        if (slot->tx_mode != tx_mode || now - slot->used_at > pool->validate_after ||
+            now >= slot->expires_at) {
+                (void)pthread_mutex_lock(&pool->lock);
+                dal__pool_offer(pool, slot, now);
+                (void)pthread_mutex_unlock(&pool->lock);
+                return NULL;
+        }
+        atomic_store_explicit(&slot->where, here, memory_order_relaxed);
+        atomic_store_explicit(&slot->since, now, memory_order_relaxed);
+        atomic_store_explicit(&slot->owner, pthread_self(), memory_order_relaxed);
+        atomic_store_explicit(&slot->leak_reported, false, memory_order_relaxed);
+        atomic_fetch_add_explicit(&pool->n_unlocked, 1, memory_order_relaxed);
+        return slot;
+}
+
+/* Parks a connection that is clean, the one used last being lent first; false when it has to go the ordinary way. */
+static bool park(dal_pool *pool, dal__pool_slot *slot, int64_t now)
+{
+        dal__pool_slot *before, *own = slot;
+
+        if (now >= slot->expires_at || atomic_load(&pool->n_waiting) || atomic_load(&pool->closed) ||
+            !pthread_equal(atomic_load_explicit(&slot->owner, memory_order_relaxed), pthread_self()))
+                return false;
+        slot->used_at = now;
+        slot->tx_mode = dal__conn_tx_mode(slot->conn);
+        before = atomic_exchange(&pool->parked, slot);
+        if (before) {
+                (void)pthread_mutex_lock(&pool->lock);
+                dal__pool_offer(pool, before, before->used_at);
+                (void)pthread_mutex_unlock(&pool->lock);
+        }
+        if (!atomic_load(&pool->n_waiting) && !atomic_load(&pool->closed))
+                return true;
+        /* Somebody came to wait or to close meanwhile: unless he took it himself, it is still ours to give. */
+        return !atomic_compare_exchange_strong(&pool->parked, &own, NULL);
+}
+
 dal_status dal_pool_acquire_at(const char *here, dal_pool *pool, bool tx_mode, dal_deadline deadline,
                                dal_conn **out, dal_error *err)
 {
@@ -426,6 +488,11 @@ dal_status dal_pool_acquire_at(const char *here, dal_pool *pool, bool tx_mode, d
         *out = NULL;
         if (dal__pool_is_forked(pool))
                 return fail_forked(err);
+        slot = take_parked(pool, here, c.tx_mode);
+        if (slot) {
+                *out = slot->conn;
+                return DAL_OK;
+        }
         do {
                 again = false;
                 c.now = dal__pool_now();
@@ -457,6 +524,8 @@ void dal_pool_release(dal_pool *pool, dal_conn *conn)
         if (!slot || slot < pool->slots || slot >= pool->slots + pool->options.max_size || slot->conn != conn)
                 return; /* of another pool, or of none */
         dal__conn_clean(conn, now + CLEAN_LIMIT_NS, &reusable);
+        if (reusable && park(pool, slot, now))
+                return;
         (void)pthread_mutex_lock(&pool->lock);
         if (!pthread_equal(slot->owner, pthread_self()))
                 pool->lent_across_threads = true;

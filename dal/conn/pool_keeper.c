@@ -113,15 +113,25 @@ static bool fill(dal_pool *pool, int64_t now)
         return true;
 }
 
-static int64_t next_event(const dal_pool *pool)
+static int64_t next_event(dal_pool *pool, int64_t now)
 {
         int64_t at = DAL_FOREVER;
+
+        /*
+         * Leases come and go by the thousand, and each would be the next event while it lasts. Where there were any
+         * since the last look, one look later covers them all.
+         */
+        if (pool->n_acquired_seen != pool->stats.n_acquired)
+                at = now + pool->leak_after;
+        pool->n_acquired_seen = pool->stats.n_acquired;
 
         for (uint32_t i = 0; i < pool->options.max_size; i++) {
                 const dal__pool_slot *slot = &pool->slots[i];
 
-                if (slot->state == DAL__SLOT_LEASED && !slot->leak_reported)
-                        at = dal_clock_earlier(at, slot->since + pool->leak_after);
+                /* One that was reported may be given back and lent again without the lock, so it is looked at again. */
+                if (slot->state == DAL__SLOT_LEASED)
+                        at = dal_clock_earlier(at,
+                                               (slot->leak_reported ? now : slot->since) + pool->leak_after);
                 else if (slot->state == DAL__SLOT_IDLE)
                         at = dal_clock_earlier(at, slot->expires_at);
         }
@@ -139,12 +149,14 @@ static void *keeper_main(void *arg)
         (void)pthread_mutex_lock(&pool->lock);
         while (!pool->keeper_stop) {
                 int64_t now = dal_clock_now();
-                dal__pool_slot *slot = find_to_close(pool, now);
+                dal__pool_slot *slot;
 
+                dal__pool_unpark(pool);
+                slot = find_to_close(pool, now);
                 if (slot)
                         dal__pool_close_slot(pool, slot);
                 else if (!report_leak(pool, now) && !fill(pool, now)) {
-                        pool->wake_at = next_event(pool);
+                        pool->wake_at = next_event(pool, now);
                         dal__pool_wait(pool, &pool->keeper_cond, pool->wake_at);
                         pool->wake_at = 0;
                 }

@@ -90,6 +90,17 @@ void dal__pool_set_state(dal_pool *pool, dal__pool_slot *slot, dal__slot_state s
         }
 }
 
+void dal__pool_unpark(dal_pool *pool)
+{
+        dal__pool_slot *slot = atomic_exchange(&pool->parked, NULL);
+
+        if (!slot)
+                return;
+        dal__pool_set_state(pool, slot, DAL__SLOT_IDLE);
+        slot->since = slot->used_at;
+        dal__pool_wake_by(pool, dal_clock_earlier(slot->used_at + pool->max_idle, slot->expires_at));
+}
+
 dal__pool_slot *dal__pool_take_idle(dal_pool *pool, bool tx_mode)
 {
         uint32_t i = pool->newest_idle;
