@@ -47,6 +47,13 @@ dal_status dal__conn_send_query(dal_conn *conn, const dal_stmt *stmt, dal_params
                                 dal_deadline deadline, dal_error *err);
 dal_status dal__conn_take_rows(dal_conn *conn, dal_rows **out, dal_error *err);
 
+/* Ends the cursor, if one is open; an error that its rows still had spoils the transaction. */
+void dal__conn_finish_rows(dal_conn *conn);
+/* Returns the failure that left a transaction fit for nothing but rollback; NULL while all is well. */
+const dal_error *dal__conn_spoilt_by(const dal_conn *conn);
+/* Until when a rollback may take: it is worth a moment even after the caller's time is up. */
+dal_deadline dal__conn_grace(dal_deadline deadline);
+
 /* Calls `hook` once, right after the rows now open were closed: gives a lease back. */
 void dal__conn_on_rows_close(dal_conn *conn, void (*hook)(dal_conn *conn, void *arg), void *arg);
 /* Labels the rows now open with the shard they come from. */

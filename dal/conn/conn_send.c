@@ -64,14 +64,26 @@ static bool is_counted(const dal_conn *conn, const dal_request *request)
                request->read_only || !conn->tx_mode;
 }
 
+void dal__conn_spoil(dal_conn *conn, const dal_error *failure)
+{
+        if (!conn->in_tx || conn->tx_failed)
+                return;
+        conn->tx_failed = true;
+        conn->tx_failure = *failure;
+}
+
+const dal_error *dal__conn_spoilt_by(const dal_conn *conn)
+{
+        return conn->tx_failed ? &conn->tx_failure : NULL;
+}
+
 /* Takes the failure of a request into the connection's own state. */
 static dal_status fail(dal_conn *conn, const dal_request *request, dal_error *local, dal_error *err)
 {
         if (local->conn_gone)
                 conn->broken = true;
-        if (conn->in_tx)
-                conn->tx_failed = true;
         name_statement(local, request_name(request));
+        dal__conn_spoil(conn, local);
         if (err)
                 *err = *local;
         return local->status;
@@ -245,8 +257,7 @@ static dal_status next_row(dal_rows *rows, const dal_value **cells_out, dal_erro
                 conn->rows_open = false;
                 if (local.conn_gone)
                         conn->broken = true;
-                if (conn->in_tx)
-                        conn->tx_failed = true;
+                dal__conn_spoil(conn, &local);
                 if (!conn->broken && conn->driver->discard(conn->state, conn->rows_deadline, NULL))
                         conn->broken = true;
                 if (err)
@@ -269,8 +280,7 @@ void dal__conn_finish_rows(dal_conn *conn)
             conn->driver->discard(conn->state, conn->rows_deadline, &local)) {
                 if (local.conn_gone)
                         conn->broken = true;
-                if (conn->in_tx)
-                        conn->tx_failed = true;
+                dal__conn_spoil(conn, &local);
         }
         conn->rows_open = false;
         conn->rows.cells = NULL;

@@ -39,12 +39,13 @@ struct dal_conn {
         int64_t insert_id;
         uint32_t statement_timeout_ms, lock_timeout_ms;
         bool tx_mode;
-        bool in_tx;         /* between begin and commit or rollback */
-        bool tx_failed;     /* a statement failed: only rollback is left */
-        bool rows_open;     /* rows are still to be fetched */
-        bool awaiting;      /* a query was sent whose result was not asked for yet */
-        bool session_dirty; /* a statement changed session settings */
+        bool in_tx;           /* between begin and commit or rollback */
+        bool tx_failed;       /* a statement failed: only rollback is left */
+        bool rows_open;       /* rows are still to be fetched */
+        bool awaiting;        /* a query was sent whose result was not asked for yet */
+        bool session_dirty;   /* a statement changed session settings */
         bool broken;
+        dal_error tx_failure; /* when tx_failed: what failed first */
 };
 
 /* Where a flush failed, for the caller that must know what the server may have seen. */
@@ -64,6 +65,8 @@ dal_status dal__conn_send_one(dal_conn *conn, const dal_request *request, dal_de
                               dal_result *result, dal_error *err);
 /* Refuses when the connection is lost, a cursor is open or the deadline has passed. */
 dal_status dal__conn_check_usable(dal_conn *conn, dal_deadline deadline, dal_error *err);
+/* Notes that the transaction, if one is open, can only be rolled back, and why; the first reason stays. */
+void dal__conn_spoil(dal_conn *conn, const dal_error *failure);
 /* Refuses when an earlier statement has spoilt the transaction. */
 dal_status dal__conn_check_not_failed(dal_conn *conn, dal_error *err);
 /* Both of these, for a statement: on every statement's way, hence here. */
@@ -120,7 +123,5 @@ static inline dal_rows *dal__conn_open_rows(dal_conn *conn, const dal_result *re
         conn->rows_deadline = deadline;
         return &conn->rows;
 }
-/* Ends the cursor, if one is open. */
-void dal__conn_finish_rows(dal_conn *conn);
 
 #endif

@@ -5,6 +5,9 @@
 
 #include <dal/mem.h>
 
+#define MAX_ROLLBACK_MS 1000u
+#define MIN_ROLLBACK_MS 40u /* no call may return more than 50 ms after its deadline */
+
 /* ---- queueing ------------------------------------------------------------------------------------------------ */
 
 static bool has_span(const dal_value *value)
@@ -167,6 +170,16 @@ static void end_tx(dal_conn *conn)
         conn->tx_failed = false;
 }
 
+dal_deadline dal__conn_grace(dal_deadline deadline)
+{
+        dal_deadline latest = dal_clock_after_ms(MAX_ROLLBACK_MS),
+                     least = dal_clock_after_ms(MIN_ROLLBACK_MS);
+
+        if (deadline < latest)
+                latest = deadline;
+        return latest > least ? latest : least;
+}
+
 /* BEGIN is still waiting: the server knows of no transaction. */
 static bool is_unsent(const dal_conn *conn)
 {
@@ -237,7 +250,8 @@ static dal_status in_doubt(dal_error *local, dal_error *err)
 
 static dal_status roll_back_failed(dal_conn *conn, dal_deadline deadline, dal_error *err)
 {
-        dal_conn_rollback(conn, deadline, NULL); /* a failure marks the connection as broken */
+        dal_conn_rollback(conn, dal__conn_grace(deadline),
+                          NULL); /* a failure marks the connection as broken */
         dal_error_set(
                 err, DAL_CLASS_COMMIT_ROLLED_BACK,
                 "nothing was committed: a statement of this transaction had failed and it was rolled back");
@@ -274,7 +288,7 @@ dal_status dal_conn_commit(dal_conn *conn, dal_deadline deadline, dal_error *err
         if (s == DAL_OK)
                 s = add_limits(conn, deadline, err);
         if (s) {
-                dal_conn_rollback(conn, dal_clock_after_ms(1000), NULL);
+                dal_conn_rollback(conn, dal__conn_grace(deadline), NULL);
                 return s;
         }
         memset(&request, 0, sizeof request);
@@ -286,7 +300,7 @@ dal_status dal_conn_commit(dal_conn *conn, dal_deadline deadline, dal_error *err
                 return in_doubt(&local, err);
         }
         if (s) {
-                dal_conn_rollback(conn, dal_clock_after_ms(1000), NULL);
+                dal_conn_rollback(conn, dal__conn_grace(deadline), NULL);
                 local.tx_gone = true;
                 if (err)
                         *err = local;
@@ -310,8 +324,14 @@ dal_status dal__conn_savepoint(dal_conn *conn, uint32_t number, dal_error *err)
         dal_request request;
         dal_status s = dal__conn_check_not_failed(conn, err);
 
+        if (s)
+                return s;
+        /* Undoing the savepoint would end the cursor without a word. */
+        if (conn->rows_open)
+                return dal__conn_refuse(conn, DAL_CLASS_BUSY, "close the open rows of the last query first",
+                                        err);
         savepoint_request(&request, DAL_REQUEST_SAVEPOINT, number);
-        return s ? s : dal__conn_add_pending(conn, conn->n_pending, &request, err);
+        return dal__conn_add_pending(conn, conn->n_pending, &request, err);
 }
 
 dal_status dal__conn_release_savepoint(dal_conn *conn, uint32_t number, dal_error *err)
@@ -322,32 +342,45 @@ dal_status dal__conn_release_savepoint(dal_conn *conn, uint32_t number, dal_erro
         return dal__conn_add_pending(conn, conn->n_pending, &request, err);
 }
 
+/* Its savepoint never reached the server: then there is nothing to undo there. */
+static bool drop_waiting_savepoint(dal_conn *conn, uint32_t number)
+{
+        for (size_t i = 0; i < conn->n_pending; i++) {
+                const dal_request *waiting = &conn->pending[i].request;
+
+                if (waiting->kind == DAL_REQUEST_SAVEPOINT && waiting->savepoint == number) {
+                        dal__conn_drop_pending(conn, i);
+                        return true;
+                }
+        }
+        return false;
+}
+
 dal_status dal__conn_rollback_to(dal_conn *conn, uint32_t number, dal_deadline deadline, dal_error *err)
 {
         dal__flush_outcome outcome;
         dal_request request;
         dal_result result;
-        dal_status s;
+        dal_error failure;
+        dal_status s = DAL_OK;
 
         dal__conn_finish_rows(conn);
-        for (size_t i = 0; i < conn->n_pending; i++) {
-                const dal_request *waiting = &conn->pending[i].request;
-
-                if (waiting->kind == DAL_REQUEST_SAVEPOINT && waiting->savepoint == number) {
-                        dal__conn_drop_pending(conn,
-                                               i); /* it never reached the server: nothing to undo there */
-                        conn->tx_failed = false;
-                        return DAL_OK;
-                }
+        if (!drop_waiting_savepoint(conn, number)) {
+                dal__conn_drop_pending(conn, 0);
+                savepoint_request(&request, DAL_REQUEST_ROLLBACK_TO, number);
+                s = dal__conn_check_usable(conn, deadline, &failure);
+                if (s == DAL_OK)
+                        s = dal__conn_send_all(conn, &request, deadline, &result, &outcome, &failure);
+                if (s == DAL_OK)
+                        s = dal__conn_release_savepoint(conn, number, &failure);
         }
-        dal__conn_drop_pending(conn, 0);
-        savepoint_request(&request, DAL_REQUEST_ROLLBACK_TO, number);
-        s = dal__conn_check_usable(conn, deadline, err);
-        if (s == DAL_OK)
-                s = dal__conn_send_all(conn, &request, deadline, &result, &outcome, err);
-        if (s == DAL_OK)
-                s = dal__conn_release_savepoint(conn, number, err);
-        conn->tx_failed = s != DAL_OK;
+        if (s == DAL_OK) {
+                conn->tx_failed = false;
+                return DAL_OK;
+        }
+        dal__conn_spoil(conn, &failure);
+        if (err)
+                *err = failure;
         return s;
 }
 

@@ -8,8 +8,6 @@
 #include "conn/conn_impl.h"
 #include "shard/map.h"
 
-#define ROLLBACK_GRACE_MS 1000u /* a rollback is worth this much even when the deadline has passed */
-
 /* ---- the author's calls --------------------------------------------------------------------------------------- */
 
 static dal_status check_thread(const dal_tx *tx, dal_error *err)
@@ -19,14 +17,20 @@ static dal_status check_thread(const dal_tx *tx, dal_error *err)
         return dal_error_set(err, DAL_CLASS_STATE, "a transaction may only be used by the thread it runs on");
 }
 
-/* Remembers the first failure that spoilt the transaction, so that it decides even if the function hides it. */
+/* Remembers what spoilt the transaction, so that it decides even if the function hides it. */
+static void learn(dal_tx *tx)
+{
+        const dal_error *spoilt_by = dal__conn_spoilt_by(tx->conn);
+
+        if (spoilt_by && !tx->failure.retry_tx)
+                tx->failure = *spoilt_by;
+}
+
 static dal_status note(dal_tx *tx, dal_status s, const dal_error *failure, dal_error *err)
 {
         if (s == DAL_OK)
                 return DAL_OK;
-        if (tx->failure.status == DAL_OK && failure->error_class != DAL_CLASS_BUSY &&
-            failure->error_class != DAL_CLASS_ARGUMENT && failure->error_class != DAL_CLASS_TX_STATE)
-                tx->failure = *failure;
+        learn(tx);
         if (err) {
                 *err = *failure;
                 err->shard = tx->shard;
@@ -102,12 +106,18 @@ dal_status dal_tx_require_key(dal_tx *tx, dal_key key, dal_error *err)
 {
         char further[DAL_KEY_TEXT_SIZE], first[DAL_KEY_TEXT_SIZE];
         uint16_t shard;
+        dal_status s = check_thread(tx, err);
 
+        if (s)
+                return s;
         if (!dal_key_is_set(&key))
                 return dal_error_set(err, DAL_CLASS_MISSING_KEY, "dal_tx_require_key() was given no key");
         shard = dal__map_shard(tx->map, dal_key_slot(&key));
         if (shard == tx->shard)
                 return DAL_OK;
+        if (shard == DAL_NO_SHARD)
+                return dal_error_set(err, DAL_CLASS_NO_SHARD, "no shard owns slot %u of key %s",
+                                     dal_key_slot(&key), dal_key_describe(&key, further));
         return dal_error_set(err, DAL_CLASS_OTHER_SHARD,
                              "key %s lives on shard %u, but this transaction runs on shard %u%s%s",
                              dal_key_describe(&key, further), shard, tx->shard,
@@ -141,8 +151,15 @@ int64_t dal_tx_insert_id(const dal_tx *tx)
 
 /* ---- hooks ------------------------------------------------------------------------------------------------------ */
 
-static dal_status add_hook(dal__tx_hooks *hooks, dal_tx_hook_fn *fn, void *arg, dal_error *err)
+static dal_status add_hook(const dal_tx *tx, dal__tx_hooks *hooks, dal_tx_hook_fn *fn, void *arg,
+                           dal_error *err)
 {
+        dal_status s = check_thread(tx, err);
+
+        if (s)
+                return s;
+        if (!fn)
+                return dal_error_set(err, DAL_CLASS_ARGUMENT, "a hook must be a function, not NULL");
         if (hooks->n == hooks->n_room) {
                 size_t n = hooks->n_room ? 2 * hooks->n_room : 4;
                 dal__tx_hook *grown = dal_mem_resize(hooks->items, n, sizeof *grown);
@@ -160,12 +177,12 @@ static dal_status add_hook(dal__tx_hooks *hooks, dal_tx_hook_fn *fn, void *arg, 
 
 dal_status dal_tx_on_commit(dal_tx *tx, dal_tx_hook_fn *hook, void *arg, dal_error *err)
 {
-        return add_hook(&tx->on_commit, hook, arg, err);
+        return add_hook(tx, &tx->on_commit, hook, arg, err);
 }
 
 dal_status dal_tx_on_rollback(dal_tx *tx, dal_tx_hook_fn *hook, void *arg, dal_error *err)
 {
-        return add_hook(&tx->on_rollback, hook, arg, err);
+        return add_hook(tx, &tx->on_rollback, hook, arg, err);
 }
 
 static void call_hooks(const dal__tx_hooks *hooks)
@@ -176,11 +193,26 @@ static void call_hooks(const dal__tx_hooks *hooks)
 
 /* ---- the wrapper -------------------------------------------------------------------------------------------------- */
 
+/* What the author's function is handed: small fields and empty texts; clearing it all would cost more. */
+static void clear(dal_error *error)
+{
+        error->status = DAL_OK;
+        error->error_class = DAL_CLASS_NONE;
+        error->vendor_code = 0;
+        error->shard = DAL_NO_SHARD;
+        error->retry_tx = error->tx_gone = error->conn_gone = error->not_sent = false;
+        error->sqlstate[0] = error->constraint[0] = error->table[0] = error->column[0] = '\0';
+        error->outcome_token[0] = error->message[0] = '\0';
+}
+
 /* Calls the author's function and makes sure that a failure has a complete error. */
 static dal_status call(dal_tx *tx, dal_tx_fn *fn, void *arg, dal_error *failure)
 {
         dal_status s = fn(tx, arg, failure);
 
+        /* Its rows end with it, and may still have had a failure to tell. */
+        dal__conn_finish_rows(tx->conn);
+        learn(tx);
         if (s == DAL_OK)
                 return DAL_OK;
         /* The function may have passed on a status alone: what really happened is in our own note. */
@@ -193,11 +225,9 @@ static dal_status call(dal_tx *tx, dal_tx_fn *fn, void *arg, dal_error *failure)
                                        dal_error_status_name(s));
         }
         /* An error that replaced a deadlock's does not make the deadlock less worth a retry. */
-        if (tx->failure.status && (tx->failure.retry_tx || tx->failure.conn_gone)) {
-                failure->retry_tx |= tx->failure.retry_tx;
-                failure->conn_gone |= tx->failure.conn_gone;
-        }
-        return s;
+        failure->retry_tx |= tx->failure.retry_tx;
+        failure->conn_gone |= tx->failure.conn_gone;
+        return failure->status; /* of a number that is no status: the one that says so */
 }
 
 static bool is_contained(const dal_error *failure)
@@ -205,51 +235,73 @@ static bool is_contained(const dal_error *failure)
         return !failure->tx_gone && !failure->conn_gone && !failure->retry_tx;
 }
 
-/* Undoes a nested function's work; false if only the end of the whole transaction can. */
-static bool undo_nested(dal_tx *outer, uint32_t number, const dal_error *before)
+/* Undoes a nested function's work, unless only the end of the whole transaction can. */
+static void undo_nested(dal_tx *outer, uint32_t number, const dal_error *failure, const dal_error *before)
 {
+        if (outer->failure.status == DAL_OK && !is_contained(failure))
+                outer->failure = *failure; /* contention that the function itself found */
         if (outer->failure.status && !is_contained(&outer->failure))
-                return false;
+                return;
         if (dal__conn_rollback_to(outer->conn, number, outer->deadline, NULL))
-                return false;
-        outer->failure = *before;
-        return true;
+                learn(outer);
+        else
+                outer->failure = *before;
+}
+
+static dal_status begin_nested(dal_tx *outer, dal_tx_fn *fn, dal_error *failure)
+{
+        dal_status s;
+
+        if (!fn)
+                return dal_error_set(failure, DAL_CLASS_ARGUMENT, "dal_tx_run() needs a function, not NULL");
+        /* What is queued belongs to the outer function: let it fail there, before the savepoint is set. */
+        if (dal__conn_has_queued(outer->conn)) {
+                s = dal__conn_flush(outer->conn, outer->deadline, failure);
+                if (s)
+                        return s;
+        }
+        return dal__conn_savepoint(outer->conn, outer->n_savepoints + 1, failure);
+}
+
+/* The nested function is content: is the server, too? */
+static dal_status end_nested(dal_tx *outer, uint32_t number, const dal_error *before, dal_error *failure)
+{
+        /* Its queued writes must fail inside its savepoint, not later in somebody else's. */
+        if (outer->failure.status == before->status && dal__conn_has_queued(outer->conn)) {
+                dal_status s = dal__conn_flush(outer->conn, outer->deadline, failure);
+
+                if (s)
+                        return note(outer, s, failure, NULL);
+        }
+        if (outer->failure.status != before->status) {
+                *failure = outer->failure; /* the function hid a failure that spoilt its savepoint */
+                return failure->status;
+        }
+        return dal__conn_release_savepoint(outer->conn, number, failure);
 }
 
 dal_status dal_tx_run(dal_tx *outer, dal_tx_fn *fn, void *arg, dal_error *err)
 {
-        size_t n_commit = outer->on_commit.n, n_rollback = outer->on_rollback.n;
-        dal_error failure = DAL_ERROR_INIT, before = outer->failure;
-        uint32_t number = outer->n_savepoints + 1;
+        dal_error failure = DAL_ERROR_INIT, before;
+        size_t n_commit, n_rollback;
+        uint32_t number;
         dal_status s = check_thread(outer, err);
 
         if (s)
                 return s;
-        /* What is queued belongs to the outer function: let it fail there, before the savepoint is set. */
-        if (dal__conn_has_queued(outer->conn)) {
-                s = dal__conn_flush(outer->conn, outer->deadline, &failure);
-                if (s)
-                        return note(outer, s, &failure, err);
-        }
-        s = dal__conn_savepoint(outer->conn, number, &failure);
+        s = begin_nested(outer, fn, &failure);
         if (s)
                 return note(outer, s, &failure, err);
-        outer->n_savepoints = number;
+        n_commit = outer->on_commit.n;
+        n_rollback = outer->on_rollback.n;
+        before = outer->failure;
+        number = ++outer->n_savepoints;
         s = call(outer, fn, arg, &failure);
-        /* Queued writes of the nested function must fail inside its savepoint, not later in somebody else's. */
-        if (s == DAL_OK && outer->failure.status == before.status && dal__conn_has_queued(outer->conn)) {
-                s = dal__conn_flush(outer->conn, outer->deadline, &failure);
-                note(outer, s, &failure, NULL);
-        }
-        if (s == DAL_OK && outer->failure.status != before.status) {
-                failure = outer->failure; /* the function hid a failure that spoilt its savepoint */
-                s = failure.status;
-        }
         if (s == DAL_OK)
-                s = dal__conn_release_savepoint(outer->conn, number, &failure);
+                s = end_nested(outer, number, &before, &failure);
         if (s == DAL_OK)
                 return DAL_OK;
-        undo_nested(outer, number, &before);
+        undo_nested(outer, number, &failure, &before);
         outer->on_commit.n = n_commit;
         outer->on_rollback.n = n_rollback;
         if (err) {
@@ -259,34 +311,22 @@ dal_status dal_tx_run(dal_tx *outer, dal_tx_fn *fn, void *arg, dal_error *err)
         return s;
 }
 
-/* The deadline for clean-up: a rollback is worth a moment even after the caller's time is up. */
-static dal_deadline grace(const dal_tx *tx)
+static dal_status commit(dal_tx *tx, dal_error *failure)
 {
-        dal_deadline at_least = dal_clock_after_ms(ROLLBACK_GRACE_MS);
+        dal_status s;
 
-        return dal_clock_passed(tx->deadline) ? at_least : dal_clock_earlier(tx->deadline, at_least);
-}
-
-static dal_status finish(dal_tx *tx, dal_status s, dal_error *failure)
-{
-        if (s == DAL_OK && tx->failure.retry_tx) {
+        if (tx->failure.retry_tx) {
                 /* The function went on after a deadlock or a lost connection: the answer is to run it again. */
+                dal_conn_rollback(tx->conn, dal__conn_grace(tx->deadline), NULL);
                 *failure = tx->failure;
-                s = failure->status;
+                return failure->status;
         }
-        if (s == DAL_OK) {
-                s = dal_conn_commit(tx->conn, tx->deadline, failure);
-                if (s && failure->error_class == DAL_CLASS_COMMIT_ROLLED_BACK && tx->failure.status) {
-                        dal_error cause = tx->failure;
-
-                        dal_error_set(failure, DAL_CLASS_COMMIT_ROLLED_BACK,
-                                      "nothing was committed: the function returned DAL_OK although %.380s",
-                                      cause.message);
-                        failure->tx_gone = true;
-                }
-        } else {
-                dal_conn_rollback(tx->conn, grace(tx),
-                                  NULL); /* a failure closes the connection, which rolls back */
+        s = dal_conn_commit(tx->conn, tx->deadline, failure);
+        if (s && failure->error_class == DAL_CLASS_COMMIT_ROLLED_BACK && tx->failure.status) {
+                dal_error_set(failure, DAL_CLASS_COMMIT_ROLLED_BACK,
+                              "nothing was committed: the function returned DAL_OK although %.380s",
+                              tx->failure.message);
+                failure->tx_gone = true;
         }
         return s;
 }
@@ -294,19 +334,26 @@ static dal_status finish(dal_tx *tx, dal_status s, dal_error *failure)
 dal_status dal__tx_attempt(dal_tx *tx, dal_tx_fn *fn, void *arg, dal_error *err)
 {
         const dal_tx_options *options = tx->options;
+        bool in_doubt = false;
         dal_error failure;
         dal_status s;
 
-        failure.status = DAL_OK;
+        clear(&failure);
         tx->thread = pthread_self();
         s = dal_conn_begin(tx->conn, options->isolation, options->read_only, tx->deadline, &failure);
         if (s == DAL_OK) {
                 s = call(tx, fn, arg, &failure);
-                s = finish(tx, s, &failure);
+                if (s == DAL_OK) {
+                        s = commit(tx, &failure);
+                        in_doubt = s == DAL_ERR_IN_DOUBT;
+                } else {
+                        /* A failure closes the connection, which rolls back too. */
+                        dal_conn_rollback(tx->conn, dal__conn_grace(tx->deadline), NULL);
+                }
         }
         if (s == DAL_OK)
                 call_hooks(&tx->on_commit);
-        else if (s != DAL_ERR_IN_DOUBT)
+        else if (!in_doubt)
                 call_hooks(&tx->on_rollback);
         dal_mem_free(tx->on_commit.items);
         dal_mem_free(tx->on_rollback.items);
