@@ -18,9 +18,12 @@
 
 #define HEADER "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n"
 
-/* ---- CSV ----------------------------------------------------------------------------------------------------- */
+/* ---- CSV ----------------------------------------------------------------------------------------------- */
 
-/* Reads one record and compares its fields, given as "a|b|c"; or the reason of its refusal, given as "!reason". */
+/*
+ * Reads one record and compares its fields, given as "a|b|c"; or the reason of its refusal, given as
+ * "!reason".
+ */
 static void check_csv(const char *text, size_t size, const char *expected)
 {
         char *copy = malloc(size ? size : 1),
@@ -111,7 +114,7 @@ static void test_csv_stops_at_an_endless_record(void **state)
         free(text);
 }
 
-/* ---- money --------------------------------------------------------------------------------------------------- */
+/* ---- money --------------------------------------------------------------------------------------------- */
 
 static void check_money(const char *text, int64_t micros, const char *formatted)
 {
@@ -170,7 +173,7 @@ static void test_money_refuses(void **state)
         assert_int_equal(value, 17850);
 }
 
-/* ---- wire ---------------------------------------------------------------------------------------------------- */
+/* ---- wire ---------------------------------------------------------------------------------------------- */
 
 static void test_wire_carries_any_text(void **state)
 {
@@ -195,7 +198,7 @@ static void test_wire_carries_any_text(void **state)
         free(text);
 }
 
-/* ---- ledger -------------------------------------------------------------------------------------------------- */
+/* ---- ledger -------------------------------------------------------------------------------------------- */
 
 /* Reads a ledger; returns the error, or "" when there is none. Static. */
 static const char *read_ledger(struct ledger *ledger, const char *text, FILE *bad)

@@ -22,8 +22,8 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LEDGER = ROOT.parent / "shared" / "data" / "online-retail-10k.csv"
 HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n"
-KEYS = {"engine", "shards", "lines", "invoices", "cancelled_lines", "units", "revenue", "orders_per_s", "retries",
-        "p50_us", "p99_us"}
+KEYS = {"engine", "shards", "lines", "invoices", "cancelled_lines", "units", "revenue", "orders_per_s",
+        "retries", "p50_us", "p99_us"}
 PROGRAM = ""
 WORK = pathlib.Path()
 
@@ -42,7 +42,8 @@ def shop(*options, code=0):
     command = [PROGRAM, *map(str, options)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=280, stdin=subprocess.DEVNULL)
     if done.returncode != code:
-        raise SystemExit(f"FAILED: exit code {done.returncode} instead of {code}: {command}\n{done.stdout}{done.stderr}")
+        raise SystemExit(f"FAILED: exit code {done.returncode} instead of {code}: {command}\n"
+                         f"{done.stdout}{done.stderr}")
     return done.stdout, done.stderr
 
 
@@ -128,7 +129,8 @@ def test_server(name):
     if user:
         say("wrong password")
         _, err = shop("--url", re.sub(r":[^:@/]*@", ":not-the-password@", url, count=1), "--orders", 1, code=1)
-        check("one line of error, without the password", (err.count("shop: "), "not-the-password" in err), (1, False))
+        check("one line of error", err.count("shop: "), 1)
+        check("the password in the error", "not-the-password" in err, False)
         say(" ", err.splitlines()[-1])
 
 
@@ -170,7 +172,8 @@ def check_files(rows):
             if kind != "adjustment":
                 sold[n, sku] = sold.get((n, sku), 0) + quantity
         orders |= set(db.execute("SELECT invoice_no, part, amount_micros FROM orders"))
-        for invoice, part, amount, state in db.execute("SELECT invoice_no, part, amount_micros, state FROM payments"):
+        for invoice, part, amount, state in db.execute(
+                "SELECT invoice_no, part, amount_micros, state FROM payments"):
             payments[invoice, part] = (amount, state)
         check("the marker", db.execute("SELECT state FROM shop_run").fetchall(), [("complete",)])
         check("a copy of the catalogue", db.execute("SELECT COUNT(*) FROM products").fetchone()[0],
@@ -222,7 +225,8 @@ def test_failures():
     refused("unknown option", "--oops", code=64, words=["--oops", "--help"])
     refused("value missing", "--ledger", code=64, words=["--ledger"])
     refused("no number", "--shards", "many", code=64, words=["--shards", "many"])
-    refused("more URLs than shards", "--shards", 1, "--url", "sqlite:a", "--url", "sqlite:b", code=64, words=["--shards"])
+    refused("more URLs than shards", "--shards", 1, "--url", "sqlite:a", "--url", "sqlite:b", code=64,
+            words=["--shards"])
     say("URLs")
     refused("unknown scheme", "--url", "oracle://x/y", code=1, words=["oracle", "sqlite"])
     refused("memory", "--url", "sqlite::memory:", code=1, words=["name a file"])
@@ -238,8 +242,8 @@ def test_failures():
 
 def check_down():
     say("one shard of two is down: nothing is made on the other")
-    refused("shard down", "--url", f"sqlite:{WORK}/up.db", "--url", "mysql://u:topsecret@127.0.0.1:1/shop", "--shards", 2,
-            code=1, words=["127.0.0.1"])
+    refused("shard down", "--url", f"sqlite:{WORK}/up.db", "--url", "mysql://u:topsecret@127.0.0.1:1/shop",
+            "--shards", 2, code=1, words=["127.0.0.1"])
     check("nothing half-done", list(WORK.glob("up*")), [])
 
 
@@ -256,7 +260,8 @@ def check_malformed():
             ("quote left open", '1,A,"a,6,,1.00,,UK\n', ["line 3", "column 3 (Description)", "no closing quote"]),
     ):
         ledger.write_text(HEADER + good + line + good)
-        refused(what, "--url", f"sqlite:{WORK}/malformed.db", "--ledger", ledger, code=65, words=[*words, "--skip-bad"])
+        refused(what, "--url", f"sqlite:{WORK}/malformed.db", "--ledger", ledger, code=65,
+                words=[*words, "--skip-bad"])
         check("nothing was written", list(WORK.glob("malformed*.db")), [])
         out, _ = shop("--ledger", ledger, "--skip-bad", bad, "--json")
         seen = json.loads(out.rstrip("\n").split("\n")[-1])
@@ -272,7 +277,8 @@ def check_foreign():
     db.execute("CREATE TABLE orders (precious TEXT)")
     db.commit()
     db.close()
-    refused("foreign tables", "--url", f"sqlite:{WORK}/mine.db", code=1, words=["mine_1.db", "orders", "nothing was touched"])
+    refused("foreign tables", "--url", f"sqlite:{WORK}/mine.db", code=1,
+            words=["mine_1.db", "orders", "nothing was touched"])
     check("nothing half-done", sorted(p.name for p in WORK.glob("mine*")), ["mine_1.db"])
 
 
@@ -304,7 +310,8 @@ def half_books():
             [(i, p, amount) for i, p, _, amount in orders])
         check("stock of each product", db.execute(
             "SELECT COUNT(*) FROM stock s WHERE on_hand"
-            " + (SELECT COALESCE(SUM(quantity), 0) FROM order_lines l WHERE l.sku = s.sku AND kind <> 'adjustment')"
+            " + (SELECT COALESCE(SUM(quantity), 0) FROM order_lines l"
+            "    WHERE l.sku = s.sku AND kind <> 'adjustment')"
             " <> (SELECT SUM(quantity) FROM stock_moves m WHERE m.sku = s.sku)").fetchone()[0], 0)
         db.close()
 
@@ -316,7 +323,8 @@ def children_of(pid):
 
 def check_killed():
     command = [PROGRAM, "--url", f"sqlite:{WORK}/killed.db", "--orders", "20000"]
-    for victim, number in (("the driver", signal.SIGKILL), ("the driver", signal.SIGTERM), ("shop_order", signal.SIGKILL)):
+    for victim, number in (("the driver", signal.SIGKILL), ("the driver", signal.SIGTERM),
+                           ("shop_order", signal.SIGKILL)):
         say(f"{victim} is killed by signal {number.value}")
         for path in WORK.glob("killed*.db*"):
             path.unlink()
@@ -342,7 +350,8 @@ def check_killed():
             say(" ", lines[0])
         half_books()
     say("run again: it starts over")
-    out, _ = shop("--url", f"sqlite:{WORK}/killed.db", "--orders", 200, "--json", "--write-ledger", WORK / "again.csv")
+    out, _ = shop("--url", f"sqlite:{WORK}/killed.db", "--orders", 200, "--json", "--write-ledger",
+                  WORK / "again.csv")
     compare(out, read_ledger(WORK / "again.csv"), "sqlite", 4)
 
 

@@ -2,7 +2,9 @@
 #ifndef SHOP_ACCESS_H
 #define SHOP_ACCESS_H
 
-/* What every program of the shop needs to reach the database: the drivers it is linked with, and its logins. */
+/*
+ * What every program of the shop needs to reach the database: the drivers it is linked with, and its logins.
+ */
 
 #include <stddef.h>
 
@@ -14,8 +16,8 @@ const dal_driver *const *shop_drivers(size_t *n_out);
 /**
  * Opens the shared database under a service's name.
  *
- * SHOP_URL names the catalog. SHOP_LOGINS has one URL a line: the user and password for each server. So no password
- * stands in the catalog or in the process list.
+ * SHOP_URL names the catalog. SHOP_LOGINS has one URL a line: the user and password for each server. So no
+ * password stands in the catalog or in the process list.
  */
 dal_status shop_open(const char *service, unsigned n_workers, dal_event_fn *on_event, void *on_event_arg,
                      dal_cluster **out, dal_error *err);

@@ -3,8 +3,9 @@
 #define SHOP_BATCH_H
 
 /*
- * Many rows of one statement, kept back until there are enough for one transaction. Rows are text and whole numbers;
- * they are written in order by dal_tx_queue(), so that on engines that can, a batch costs one round trip.
+ * Many rows of one statement, kept back until there are enough for one transaction. Rows are text and whole
+ * numbers; they are written in order by dal_tx_queue(), so that on engines that can, a batch costs one round
+ * trip.
  */
 
 #include <dal/dal.h>

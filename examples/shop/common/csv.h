@@ -3,9 +3,9 @@
 #define SHOP_CSV_H
 
 /*
- * A strict reader of CSV by RFC 4180: fields are separated by commas, records end in LF or CRLF, a field that holds
- * a comma, a quote or a line end stands in quotes, with its own quotes doubled. Anything else is an error with its
- * place; nothing is guessed.
+ * A strict reader of CSV by RFC 4180: fields are separated by commas, records end in LF or CRLF, a field that
+ * holds a comma, a quote or a line end stands in quotes, with its own quotes doubled. Anything else is an
+ * error with its place; nothing is guessed.
  *
  *      struct csv csv;
  *      csv_init(&csv, text, size);
@@ -51,8 +51,8 @@ bool csv_init(struct csv *csv, const char *text, size_t size);
 void csv_fini(struct csv *csv);
 
 /**
- * Reads the next record. After CSV_BAD, `record` has the line it began on as `raw`, and the reader stands after that
- * one line, so that a caller who sets bad lines aside can go on.
+ * Reads the next record. After CSV_BAD, `record` has the line it began on as `raw`, and the reader stands
+ * after that one line, so that a caller who sets bad lines aside can go on.
  */
 enum csv_found csv_next(struct csv *csv, struct csv_record *record, struct csv_error *error);
 

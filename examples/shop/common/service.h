@@ -3,9 +3,9 @@
 #define SHOP_SERVICE_H
 
 /*
- * The frame of a service: it opens the shared database under its own name, reads work from standard input, one
- * record a line (wire.h), and answers on standard output, each piece of work by `done` or `error`. The end of the
- * input is its order to stop.
+ * The frame of a service: it opens the shared database under its own name, reads work from standard input,
+ * one record a line (wire.h), and answers on standard output, each piece of work by `done` or `error`. The
+ * end of the input is its order to stop.
  */
 
 #include <stdatomic.h>

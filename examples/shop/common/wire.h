@@ -3,8 +3,8 @@
 #define SHOP_WIRE_H
 
 /*
- * How the driver and the services talk: one record a line, fields separated by tabs, with \t, \n and \\ written for
- * a tab, a line end and a backslash inside a field. The first field says what the record is.
+ * How the driver and the services talk: one record a line, fields separated by tabs, with \t, \n and \\
+ * written for a tab, a line end and a backslash inside a field. The first field says what the record is.
  */
 
 #include <stdbool.h>

@@ -52,7 +52,7 @@ static dal_status open_database(const dal_driver *driver, const dal_dsn *dsn, da
         return dal_conn_open(driver, dsn, &options, dal_clock_after_ms(TIMEOUT_MS), out, err);
 }
 
-/* ---- which they are ------------------------------------------------------------------------------------------ */
+/* ---- which they are ------------------------------------------------------------------------------------ */
 
 /* "/tmp/shop.db" becomes "/tmp/shop_2.db", absolute, so that it means the same to every process. */
 static void number_file(const char *path, size_t i, char *out, size_t size)
@@ -136,7 +136,7 @@ bool databases_plan(struct databases *databases, const char *const *urls, size_t
         return true;
 }
 
-/* ---- looking at them ----------------------------------------------------------------------------------------- */
+/* ---- looking at them ----------------------------------------------------------------------------------- */
 
 static bool is_our_table(const char *name)
 {
@@ -207,7 +207,7 @@ static bool look(struct database *db, char *error, size_t size)
         return ok;
 }
 
-/* ---- making them --------------------------------------------------------------------------------------------- */
+/* ---- making them --------------------------------------------------------------------------------------- */
 
 /* A connection to the server itself: by the database of the URL, or else by one that is always there. */
 static dal_status open_server(const struct database *db, dal_conn **out, dal_error *err)
@@ -335,7 +335,7 @@ static bool make(struct databases *databases, char *error, size_t size)
         return true;
 }
 
-/* ---- emptying them ------------------------------------------------------------------------------------------- */
+/* ---- emptying them ------------------------------------------------------------------------------------- */
 
 static bool remove_files(const struct database *db, char *error, size_t size)
 {
@@ -372,7 +372,7 @@ static bool empty(const struct database *db, char *error, size_t size)
                                    dal_dsn_redacted(db->dsn), err.message);
 }
 
-/* ---- all together -------------------------------------------------------------------------------------------- */
+/* ---- all together -------------------------------------------------------------------------------------- */
 
 bool databases_prepare(struct databases *databases, char *error, size_t size)
 {

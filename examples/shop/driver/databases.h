@@ -3,8 +3,8 @@
 #define SHOP_DATABASES_H
 
 /*
- * The databases the shards live in: which they are, making those that are not there, and emptying those that an
- * earlier run of the shop left. All are looked at before any is touched.
+ * The databases the shards live in: which they are, making those that are not there, and emptying those that
+ * an earlier run of the shop left. All are looked at before any is touched.
  */
 
 #include <stdbool.h>
@@ -37,7 +37,10 @@ bool databases_plan(struct databases *databases, const char *const *urls, size_t
 /** Makes what is missing and empties what is ours; refuses, having changed nothing, what is neither. */
 bool databases_prepare(struct databases *databases, char *error, size_t size);
 
-/** Applies the schema scripts of the shop's areas; the first makes the table that marks a database as the shop's. */
+/**
+ * Applies the schema scripts of the shop's areas; the first makes the table that marks a database as the
+ * shop's.
+ */
 bool databases_install(struct databases *databases, const char *schema_dir, const char *source, char *error,
                        size_t size);
 /** Writes down that the books of this run are complete. */

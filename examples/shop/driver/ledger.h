@@ -3,8 +3,9 @@
 #define SHOP_LEDGER_H
 
 /*
- * The ledger in memory: the first pass over the input. Every line is checked before anything is written anywhere;
- * lines are grouped into one order for each invoice, and what the books must show at the end is added up here.
+ * The ledger in memory: the first pass over the input. Every line is checked before anything is written
+ * anywhere; lines are grouped into one order for each invoice, and what the books must show at the end is
+ * added up here.
  */
 
 #include <stdbool.h>

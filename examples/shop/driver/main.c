@@ -28,7 +28,7 @@ static int complain(const char *what, int code)
         return code;
 }
 
-/* ---- input --------------------------------------------------------------------------------------------------- */
+/* ---- input --------------------------------------------------------------------------------------------- */
 
 static bool read_file(const char *path, struct input *input)
 {
@@ -102,7 +102,7 @@ static int check_input(const struct options *options, const struct input *input,
         return ok ? EXIT_SUCCESS : complain(error, EXIT_DATA);
 }
 
-/* ---- the default database: SQLite files ---------------------------------------------------------------------- */
+/* ---- the default database: SQLite files ---------------------------------------------------------------- */
 
 /* Fills `url` with sqlite:DIR/shop.db; a directory made here is to be removed at the end. */
 static bool choose_dir(const struct options *options, char *dir, size_t dir_size, char *url, size_t url_size)
@@ -141,7 +141,7 @@ static void remove_dir(const struct databases *databases, const char *dir)
         rmdir(dir);
 }
 
-/* ---- all together -------------------------------------------------------------------------------------------- */
+/* ---- all together -------------------------------------------------------------------------------------- */
 
 static int run(const struct options *options, struct ledger *ledger, struct databases *databases,
                const char *source)

@@ -14,8 +14,8 @@ struct speed {
 };
 
 /**
- * Shows how far a piece of work is, on standard error: a bar that is redrawn on a terminal, and elsewhere one line for
- * each tenth. `total` 0 shows the label only.
+ * Shows how far a piece of work is, on standard error: a bar that is redrawn on a terminal, and elsewhere one
+ * line for each tenth. `total` 0 shows the label only.
  */
 void report_progress(const char *label, int64_t done, int64_t total);
 /** Ends the bar, before other output. */

@@ -72,7 +72,7 @@ static bool order(struct run *run, int service, const char *what, child_reply_fn
         return letter_send(&letter, run, service, on_reply, NULL);
 }
 
-/* ---- the cluster --------------------------------------------------------------------------------------------- */
+/* ---- the cluster --------------------------------------------------------------------------------------- */
 
 static bool same_text(const char *a, const char *b)
 {
@@ -80,8 +80,8 @@ static bool same_text(const char *a, const char *b)
 }
 
 /*
- * What the catalog stores for a shard. A login that is the catalog's own is left out: the library fills it in. Another
- * server's has to be there, or dalctl could not reach it later.
+ * What the catalog stores for a shard. A login that is the catalog's own is left out: the library fills it
+ * in. Another server's has to be there, or dalctl could not reach it later.
  */
 static char *catalog_url(const struct databases *databases, size_t i)
 {
@@ -120,7 +120,10 @@ static bool init_cluster(const struct run *run, const struct places *places)
         return ok;
 }
 
-/* Tells the services where the catalog is and how to log in: by the environment, which other users can't read. */
+/*
+ * Tells the services where the catalog is and how to log in: by the environment, which other users can't
+ * read.
+ */
 static bool set_environment(const struct run *run)
 {
         const struct databases *databases = run->databases;
@@ -153,7 +156,7 @@ static bool route(const struct run *run)
         return ok;
 }
 
-/* ---- the work ------------------------------------------------------------------------------------------------ */
+/* ---- the work ------------------------------------------------------------------------------------------ */
 
 static bool register_users(struct run *run)
 {
@@ -256,7 +259,7 @@ static bool enter_orders(struct run *run)
         return ok;
 }
 
-/* ---- the audit ----------------------------------------------------------------------------------------------- */
+/* ---- the audit ----------------------------------------------------------------------------------------- */
 
 static void hear_audit(void *arg, const struct wire_record *reply)
 {
@@ -303,7 +306,7 @@ static bool audit(struct run *run)
         return ok;
 }
 
-/* ---- all together -------------------------------------------------------------------------------------------- */
+/* ---- all together -------------------------------------------------------------------------------------- */
 
 static bool start_services(struct run *run, const struct places *places)
 {

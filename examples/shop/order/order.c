@@ -39,7 +39,9 @@ dal_status order_prepare(struct order *order, dal_error *err)
                         return dal_fail(err, DAL_ERR_RANGE, "the amount of invoice %s is too large",
                                         order->invoice_no);
         }
-        /* Every order locks products in the same sequence, so two orders never wait for each other in a ring. */
+        /*
+         * Every order locks products in the same sequence, so two orders never wait for each other in a ring.
+         */
         qsort(order->lines, order->n_lines, sizeof *order->lines, by_product);
         return DAL_OK;
 }

@@ -42,7 +42,8 @@ dal_status order_prepare(struct order *order, dal_error *err);
 /**
  * Enters an order: takes stock, writes the order, its lines and the payment, all or nothing.
  *
- * Also when a reply to COMMIT is lost the order is entered once: it is tried again, and its primary key tells.
+ * Also when a reply to COMMIT is lost the order is entered once: it is tried again, and its primary key
+ * tells.
  */
 dal_status order_place(dal_cluster *cluster, struct order *order, dal_error *err);
 

@@ -6,8 +6,8 @@ static const dal_stmt settle_all = DAL_STMT("payment.settle", "UPDATE payments S
                                                               " WHERE state = 'booked'");
 
 /*
- * One row a shard: orders, lines, units, payments settled, their sum, and what does not agree: orders whose payment
- * or lines add up to something else, plus payments without an order (there must be none).
+ * One row a shard: orders, lines, units, payments settled, their sum, and what does not agree: orders whose
+ * payment or lines add up to something else, plus payments without an order (there must be none).
  */
 static const dal_stmt reconcile = DAL_STMT(
         "payment.reconcile",

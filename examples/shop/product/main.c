@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The product service: owns `products`, `stock` and `stock_moves`; loads the catalogue and books what comes in. */
+/*
+ * The product service: owns `products`, `stock` and `stock_moves`; loads the catalogue and books what comes
+ * in.
+ */
 #include "../common/batch.h"
 #include "../common/service.h"
 
@@ -11,8 +14,8 @@ static const dal_stmt add_receipt =
                                     " VALUES (?, 'allotment', 0, ?, 'received')");
 
 /*
- * One row a shard: on hand, sold, received (corrections included), products, and the products for which stock + sold
- * is not what was received (there must be none).
+ * One row a shard: on hand, sold, received (corrections included), products, and the products for which stock
+ * + sold is not what was received (there must be none).
  */
 static const dal_stmt check_stock = DAL_STMT(
         "product.check",
