@@ -128,8 +128,10 @@ static int64_t next_event(dal_pool *pool, int64_t now)
         for (uint32_t i = 0; i < pool->options.max_size; i++) {
                 const dal__pool_slot *slot = &pool->slots[i];
 
-                if (slot->state == DAL__SLOT_LEASED && !slot->leak_reported)
-                        at = dal_clock_earlier(at, slot->since + pool->leak_after);
+                /* One that was reported may be given back and lent again without the lock, so it is looked at again. */
+                if (slot->state == DAL__SLOT_LEASED)
+                        at = dal_clock_earlier(at,
+                                               (slot->leak_reported ? now : slot->since) + pool->leak_after);
                 else if (slot->state == DAL__SLOT_IDLE)
                         at = dal_clock_earlier(at, slot->expires_at);
         }
@@ -147,8 +149,10 @@ static void *keeper_main(void *arg)
         (void)pthread_mutex_lock(&pool->lock);
         while (!pool->keeper_stop) {
                 int64_t now = dal_clock_now();
-                dal__pool_slot *slot = find_to_close(pool, now);
+                dal__pool_slot *slot;
 
+                dal__pool_unpark(pool);
+                slot = find_to_close(pool, now);
                 if (slot)
                         dal__pool_close_slot(pool, slot);
                 else if (!report_leak(pool, now) && !fill(pool, now)) {

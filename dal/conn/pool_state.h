@@ -3,6 +3,7 @@
 #define DAL_CONN_POOL_STATE_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/types.h>
 
 #include <dal/pool.h>
@@ -12,6 +13,11 @@
  *
  * Every place for a connection is a slot; a slot is in one state, and every change of state happens under the lock.
  * Whoever moves a slot to LEASED, CONNECTING or CLOSING owns its connection and does the I/O without the lock.
+ *
+ * One connection may be parked: given back without the lock, to be taken without it. It stays LEASED until somebody
+ * with the lock unparks it, which everybody does who looks for connections there. A connection is parked only while
+ * nobody waits and the pool is open; whoever parks one looks at both again afterwards, and whoever begins to wait or
+ * to close looks at the parked one afterwards: so one of the two sees the other.
  */
 
 typedef enum dal__slot_state {
@@ -25,16 +31,17 @@ typedef enum dal__slot_state {
 
 typedef struct dal__pool_slot {
         dal_conn *conn;
-        const char *where; /* LEASED: who has it */
-        int64_t since;     /* LEASED, IDLE, CONNECTING: nanoseconds on the monotonic clock */
-        int64_t used_at;   /* when it last did its work: the older, the more doubtful */
+        /* Written by the lessee without the lock, read by whoever reports: relaxed atomics. */
+        const char *_Atomic where; /* LEASED: who has it */
+        _Atomic int64_t since;     /* LEASED, IDLE, CONNECTING: nanoseconds on the monotonic clock */
+        int64_t used_at;           /* when it last did its work: the older, the more doubtful */
         int64_t expires_at;
-        pthread_t owner; /* LEASED: the thread that acquired it */
+        _Atomic pthread_t owner; /* LEASED: the thread that acquired it */
         uint32_t prev,
                 next; /* IDLE: the one used later and earlier. FREE: next. Indexes, DAL__NO_SLOT at the end */
         dal__slot_state state;
         bool tx_mode;
-        bool leak_reported;
+        atomic_bool leak_reported;
 } dal__pool_slot;
 
 #define DAL__NO_SLOT UINT32_MAX
@@ -63,14 +70,17 @@ struct dal_pool {
         pid_t pid;
         pthread_condattr_t monotonic;
 
+        _Atomic(dal__pool_slot *) parked;
+        _Atomic uint64_t n_unlocked; /* leases taken without the lock */
+
         pthread_mutex_t lock;  /* over all that follows; no I/O while it is held */
         dal__pool_slot *slots; /* max_size of them */
         uint32_t n_in[DAL__N_SLOT_STATES];
         uint32_t free_slot;                /* first of a list */
         uint32_t newest_idle, oldest_idle; /* lent from the newest, closed from the oldest */
         dal__pool_waiter *first_waiter, *last_waiter;
-        uint32_t n_waiting;
-        bool closed;
+        _Atomic uint32_t n_waiting;
+        atomic_bool closed;
         bool lent_across_threads; /* a lease was once given back by another thread than its taker */
 
         /* A server that can't be reached. */
@@ -105,6 +115,8 @@ bool dal__pool_may_connect(const dal_pool *pool, int64_t now);
 dal__pool_slot *dal__pool_reserve(dal_pool *pool, int64_t now);
 /* Takes the idle connection used last, one in the wanted mode if there is any; NULL without. */
 dal__pool_slot *dal__pool_take_idle(dal_pool *pool, bool tx_mode);
+/* Makes the parked connection, if there is one, idle in the list. */
+void dal__pool_unpark(dal_pool *pool);
 /* Notes who has a connection from now on. */
 void dal__pool_lease(dal_pool *pool, dal__pool_slot *slot, const char *where, pthread_t thread, int64_t now);
 /* Says whether an error of a connect may pass by itself, so that it is tried again. */
