@@ -235,10 +235,6 @@ static void run_handler(dal_fake_call *call, dal_fake_handler *handler, void *ar
         pthread_mutex_lock(&server->lock);
         fake__tuple_drop_locked(call->held);
         call->held = NULL;
-        if (!call->failed && call->conn->killed) {
-                fake__error(call->conn, &call->error, DAL_CLASS_CONNECTION_LOST, NULL);
-                call->failed = true;
-        }
         pthread_mutex_unlock(&server->lock);
 }
 
@@ -266,6 +262,11 @@ static dal_status run_statement(fake_conn *conn, const dal_request *request, con
 
         pthread_mutex_lock(&server->lock);
         conn->statement_end = DAL_FOREVER;
+        /* Seen under the same lock that commits: a killed session's work is gone. */
+        if (!call.failed && conn->killed) {
+                fake__error(conn, &call.error, DAL_CLASS_CONNECTION_LOST, NULL);
+                call.failed = true;
+        }
         if (call.failed)
                 fail_locked(conn, implicit, n_undos, &call.error);
         else if (implicit)
@@ -321,7 +322,10 @@ static dal_status run(fake_conn *conn, const dal_request *request, dal_deadline 
         if (request->kind == DAL_REQUEST_TEXT || request->kind == DAL_REQUEST_SCRIPT)
                 return run_statement(conn, request, request->text, deadline, err);
         pthread_mutex_lock(&conn->server->lock);
-        s = run_locked(conn, request, err);
+        if (conn->killed)
+                s = fake__error(conn, err, DAL_CLASS_CONNECTION_LOST, NULL);
+        else
+                s = run_locked(conn, request, err);
         if (s != DAL_OK && conn->in_tx && !conn->modal)
                 conn->failed = true;
         pthread_mutex_unlock(&conn->server->lock);
