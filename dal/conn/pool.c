@@ -507,7 +507,6 @@ dal_status dal_pool_acquire_at(const char *here, dal_pool *pool, bool tx_mode, d
         } while (again);
         if (s != DAL_OK)
                 return s;
-        slot->tx_mode = c.tx_mode;
         *out = slot->conn;
         return DAL_OK;
 }
