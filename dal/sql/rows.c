@@ -110,7 +110,7 @@ static dal_status refuse(const struct access *a, const dal_value *cell, bool has
                              a->i_column, name ? name : "", a->wanted);
 }
 
-/* Finds the cell of a getter. One that is missing or NULL is an error: then NULL is returned and *status set. */
+/* Finds the cell of a getter; NULL, with *status set, when it is missing or SQL NULL. */
 static const dal_value *find_cell(const struct access *a, bool has_out, dal_status *status)
 {
         const dal_value *cell = dal_rows_cell(a->rows, a->i_column);

@@ -62,7 +62,8 @@ static void test_clock__a_wait_of_what_is_left_reaches_the_deadline(void **state
 {
         (void)state;
         for (int i = 0; i < 10; i++) {
-                dal_deadline deadline = dal_clock_now() + 3 * MS / 2; /* rounded down, the wait would be too short */
+                /* Rounded down, the wait would be too short. */
+                dal_deadline deadline = dal_clock_now() + 3 * MS / 2;
 
                 assert_false(dal_clock_passed(deadline));
                 poll(NULL, 0, dal_clock_left_ms(deadline));
