@@ -90,9 +90,9 @@ static dal_tx_state pg_tx_state(void *state)
 {
         dal__postgres_conn *conn = state;
 
-        if (!conn->pg || conn->broken)
+        if (!conn->pg || conn->broken || conn->open)
                 return DAL_TX_STATE_UNKNOWN;
-        switch (PQtransactionStatus(conn->pg)) {
+        switch (conn->state) {
         case PQTRANS_IDLE:
                 return DAL_TX_STATE_IDLE;
         case PQTRANS_INTRANS:

@@ -52,6 +52,8 @@ bool dal__postgres_params_fit(dal_params params, const Oid *types)
         for (size_t i = 0; i < params.n_values; i++) {
                 const dal_value *value = &params.values[i];
 
+                if (value->type == DAL_TYPE_INT64 && types[i] == PG_OID_INT8)
+                        continue; /* the usual case */
                 if (value->type == DAL_TYPE_NULL || dal__postgres_type_of(value) == types[i])
                         continue;
                 if (types[i] == PG_OID_NUMERIC &&

@@ -190,12 +190,16 @@ typedef struct dal__postgres_conn {
         /* Requests: [i_next, i_sent) are with the server, [i_sent, n_flushed) wait for that, the rest for a flush. */
         dal__postgres_item *items;
         uint32_t items_room, n_items, n_flushed, i_next, i_sent;
-        uint32_t i_skip;     /* requests before this one are skipped: an earlier one of their flush failed */
-        bool open;           /* a segment is under way: its end was not read yet */
-        bool pipelined;      /* it is a pipeline */
-        bool in_tx;          /* it runs inside BEGIN ... */
-        bool tx_read_only;   /* ... READ ONLY */
-        uint32_t n_trailing; /* statements closed behind the segment, in a Sync of their own */
+        uint32_t i_skip; /* requests before this one are skipped: an earlier one of their flush failed */
+
+        /* The segment under way, or the last one. */
+        bool open;                     /* its end was not read yet */
+        bool pipelined;                /* it is a pipeline */
+        bool quiet;                    /* nothing of its answer was read yet */
+        bool in_tx;                    /* it runs inside BEGIN ... */
+        bool tx_read_only;             /* ... READ ONLY */
+        uint32_t n_trailing;           /* statements closed behind it, in a Sync of their own */
+        PGTransactionStatusType state; /* what the server said at its end */
 
         /* The current result. */
         PGresult *rows;
@@ -271,13 +275,17 @@ dal_status dal__postgres_lost(dal__postgres_conn *conn, bool not_sent, dal_error
 bool dal__postgres_is_failure(const PGresult *result);
 
 /* rows.c */
+static inline bool dal__postgres_has_rows(const dal__postgres_conn *conn)
+{
+        return conn->rows || conn->names || conn->streaming;
+}
 dal_driver_fetch_fn dal__postgres_fetch;
 dal_driver_discard_fn dal__postgres_discard;
 dal_driver_column_fn dal__postgres_column_name;
-/* Makes a result with rows the current one; consumes it. */
-dal_status dal__postgres_open_rows(dal__postgres_conn *conn, PGresult *result, dal_result *out,
-                                   dal_error *err);
-/* Forgets the rows at hand. */
+/* Makes a result with rows the current one; consumes it. `streaming`: more of them are to come. */
+dal_status dal__postgres_open_rows(dal__postgres_conn *conn, PGresult *result, bool streaming,
+                                   dal_result *out, dal_error *err);
+/* Forgets the rows at hand and the names of their columns. */
 void dal__postgres_drop_rows(dal__postgres_conn *conn);
 bool dal__postgres_is_partial(const PGresult *result);
 

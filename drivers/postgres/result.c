@@ -7,6 +7,9 @@
 #include <poll.h>
 #include <string.h>
 
+/* Well within the 50 ms by which a deadline may be missed. */
+#define SHORT_MS 10
+
 /* ---- waiting ---------------------------------------------------------------------------------------------------- */
 
 static int wait_socket(dal__postgres_conn *conn, short events, dal_deadline deadline)
@@ -24,6 +27,7 @@ static int wait_socket(dal__postgres_conn *conn, short events, dal_deadline dead
 
 bool dal__postgres_is_ready(dal__postgres_conn *conn, dal_deadline deadline)
 {
+        conn->quiet = false;
         while (PQisBusy(conn->pg)) {
                 /* With TLS, bytes may wait inside the library where poll() can't see them. */
                 if (conn->tls && (!PQconsumeInput(conn->pg) || !PQisBusy(conn->pg)))
@@ -34,6 +38,19 @@ bool dal__postgres_is_ready(dal__postgres_conn *conn, dal_deadline deadline)
                         return true; /* PQgetResult() reports it */
         }
         return true;
+}
+
+/*
+ * The first wait for an answer. It looks neither at libpq's buffer, where nothing can be, nor at the clock: a wait
+ * this short keeps the promise about deadlines, and most answers come sooner.
+ */
+static void wait_shortly(dal__postgres_conn *conn)
+{
+        struct pollfd fd = {PQsocket(conn->pg), POLLIN, 0};
+
+        conn->quiet = false;
+        if (poll(&fd, 1, SHORT_MS) > 0)
+                PQconsumeInput(conn->pg); /* PQgetResult() reports a failure */
 }
 
 dal_status dal__postgres_late(dal__postgres_conn *conn, dal_error *err)
@@ -62,6 +79,7 @@ dal_status dal__postgres_drain_output(dal__postgres_conn *conn, dal_deadline dea
 
                 if (!events)
                         return dal__postgres_late(conn, err);
+                conn->quiet = false;
                 if (events & ~POLLOUT && !PQconsumeInput(conn->pg))
                         break;
         }
@@ -174,7 +192,7 @@ static dal_status fail_request(dal__postgres_conn *conn, const dal_request *requ
         }
         dal__postgres_fail(&fault, err);
         if (err && !fault.conn_gone)
-                err->tx_gone = conn->in_tx && PQtransactionStatus(conn->pg) == PQTRANS_IDLE;
+                err->tx_gone = conn->in_tx && conn->state == PQTRANS_IDLE;
         return dal_error_class_status(error_class);
 }
 
@@ -210,20 +228,26 @@ static void keep_failure(PGresult *result, PGresult **failure)
                 PQclear(result);
 }
 
-/* A plain statement's answer ends with ReadyForQuery, which libpq tells by NULL. */
+/*
+ * A plain statement's answer ends with ReadyForQuery. libpq tells it by NULL for the next result, and cheaper by
+ * the status of the transaction.
+ */
 static dal_status read_to_idle(dal__postgres_conn *conn, dal_deadline deadline, PGresult **failure,
                                dal_error *err)
 {
         for (;;) {
                 PGresult *result;
                 bool copy;
-                dal_status s = dal__postgres_wait(conn, deadline, err);
+                dal_status s;
 
-                if (s)
+                if (PQisBusy(conn->pg) && (s = dal__postgres_wait(conn, deadline, err)))
                         return s;
+                conn->state = PQtransactionStatus(conn->pg);
+                if (conn->state != PQTRANS_ACTIVE && conn->state != PQTRANS_UNKNOWN)
+                        return DAL_OK;
                 result = PQgetResult(conn->pg);
                 if (!result)
-                        return DAL_OK;
+                        return DAL_OK; /* the connection is lost; a failure has told it */
                 copy = is_copy(result);
                 keep_failure(result, failure);
                 if (copy)
@@ -293,6 +317,7 @@ dal_status dal__postgres_end_segment(dal__postgres_conn *conn, dal_deadline dead
         conn->pipelined = false;
         if (s == DAL_OK && !conn->broken && !PQexitPipelineMode(conn->pg))
                 s = dal__postgres_lost(conn, false, err);
+        conn->state = PQtransactionStatus(conn->pg);
         return s;
 }
 
@@ -301,19 +326,17 @@ dal_status dal__postgres_end_segment(dal__postgres_conn *conn, dal_deadline dead
 /* "UPDATE 5", "INSERT 0 5"; what does not change rows counts none. */
 static int64_t rows_of_tag(const char *tag)
 {
-        static const char *const words[] = {"INSERT 0 ", "UPDATE ", "DELETE ", "MERGE "};
+        size_t skip;
         int64_t n = 0;
 
-        for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
-                size_t size = strlen(words[i]);
-
-                if (strncmp(tag, words[i], size) != 0)
-                        continue;
-                for (tag += size; *tag >= '0' && *tag <= '9' && n <= (INT64_MAX - 9) / 10; tag++)
-                        n = 10 * n + (*tag - '0');
-                return n;
-        }
-        return 0;
+        if (tag[0] == 'S')
+                return 0; /* SELECT, the usual case */
+        if (strncmp(tag, "INSERT 0 ", skip = 9) != 0 && strncmp(tag, "UPDATE ", skip = 7) != 0 &&
+            strncmp(tag, "DELETE ", skip = 7) != 0 && strncmp(tag, "MERGE ", skip = 6) != 0)
+                return 0;
+        for (tag += skip; *tag >= '0' && *tag <= '9' && n <= (INT64_MAX - 9) / 10; tag++)
+                n = 10 * n + (*tag - '0');
+        return n;
 }
 
 static dal_status rolled_back(dal_error *err)
@@ -341,9 +364,8 @@ static dal_status deliver(dal__postgres_conn *conn, const dal_request *request, 
         if (!result)
                 return DAL_OK;
         out->n_rows = rows_of_tag(PQcmdStatus(result));
-        if (request->kind != DAL_REQUEST_SCRIPT &&
-            (PQresultStatus(result) == PGRES_TUPLES_OK || dal__postgres_is_partial(result)))
-                return dal__postgres_open_rows(conn, result, out, err);
+        if (PQresultStatus(result) == PGRES_TUPLES_OK && request->kind != DAL_REQUEST_SCRIPT)
+                return dal__postgres_open_rows(conn, result, false, out, err);
         if (request->kind == DAL_REQUEST_COMMIT && !is_committed(request, result))
                 s = rolled_back(err);
         PQclear(result);
@@ -361,13 +383,12 @@ static dal_status end_and_deliver(dal__postgres_conn *conn, const dal_request *r
         bool committed = is_committed(request, result);
         dal_status s = dal__postgres_end_segment(conn, deadline, &failure, committed ? NULL : err);
 
-        if (!committed && (s || failure)) {
+        if (committed) {
+                conn->broken |= failure != NULL;
+                PQclear(failure);
+        } else if (s || failure) {
                 PQclear(result);
                 return s ? s : dal__postgres_fail_flush(conn, request, failure, deadline, err);
-        }
-        if (failure) {
-                PQclear(failure);
-                conn->broken = true;
         }
         return deliver(conn, request, result, out, err);
 }
@@ -376,23 +397,30 @@ static dal_status open_stream(dal__postgres_conn *conn, const dal_request *reque
                               dal_result *out, dal_error *err)
 {
         conn->may_cancel = !conn->in_tx && conn->i_next == conn->i_sent && dal__postgres_is_read(request);
-        return deliver(conn, request, result, out, err);
+        return dal__postgres_open_rows(conn, result, true, out, err);
 }
 
 static dal_status plain_result(dal__postgres_conn *conn, const dal_request *request, dal_deadline deadline,
                                dal_result *out, dal_error *err)
 {
         PGresult *result;
-        dal_status s = dal__postgres_wait(conn, deadline, err);
+        dal_status s;
 
-        if (s)
+        if (conn->quiet)
+                wait_shortly(conn);
+        if (PQisBusy(conn->pg) && (s = dal__postgres_wait(conn, deadline, err)))
                 return s;
         result = PQgetResult(conn->pg);
-        if (dal__postgres_is_partial(result))
-                return open_stream(conn, request, result, out, err);
-        if (dal__postgres_is_failure(result))
+        switch (PQresultStatus(result)) {
+        case PGRES_TUPLES_OK:
+        case PGRES_COMMAND_OK:
+        case PGRES_EMPTY_QUERY:
+                return end_and_deliver(conn, request, result, deadline, out, err);
+        default:
+                if (dal__postgres_is_partial(result))
+                        return open_stream(conn, request, result, out, err);
                 return dal__postgres_fail_flush(conn, request, result, deadline, err);
-        return end_and_deliver(conn, request, result, deadline, out, err);
+        }
 }
 
 static dal_status pipelined_result(dal__postgres_conn *conn, dal__postgres_item *item, dal_deadline deadline,
@@ -435,7 +463,7 @@ dal_status dal__postgres_result(void *state, dal_deadline deadline, dal_result *
         dal__postgres_conn *conn = state;
         dal__postgres_item *item;
         bool prepared_ok = false;
-        dal_status s = dal__postgres_discard(conn, deadline, err);
+        dal_status s = dal__postgres_has_rows(conn) ? dal__postgres_discard(conn, deadline, err) : DAL_OK;
 
         memset(out, 0, sizeof *out);
         if (conn->broken)
@@ -453,7 +481,8 @@ dal_status dal__postgres_result(void *state, dal_deadline deadline, dal_result *
                 s = conn->pipelined ? pipelined_result(conn, item, deadline, out, &prepared_ok, err)
                                     : plain_result(conn, item->request, deadline, out, err);
         }
-        dal__postgres_release(conn, item, prepared_ok);
+        if (item->prepared)
+                dal__postgres_release(conn, item, prepared_ok);
         return s;
 }
 

@@ -22,7 +22,8 @@
 void dal__postgres_drop_rows(dal__postgres_conn *conn)
 {
         PQclear(conn->rows);
-        PQclear(conn->names);
+        if (conn->names)
+                PQclear(conn->names);
         conn->rows = conn->names = NULL;
         conn->i_row = conn->n_rows = 0;
 }
@@ -61,18 +62,18 @@ static dal_status no_memory(dal_error *err)
         return dal_error_set(err, DAL_CLASS_NO_MEMORY, "out of memory for the rows of a result");
 }
 
-dal_status dal__postgres_open_rows(dal__postgres_conn *conn, PGresult *result, dal_result *out,
-                                   dal_error *err)
+dal_status dal__postgres_open_rows(dal__postgres_conn *conn, PGresult *result, bool streaming,
+                                   dal_result *out, dal_error *err)
 {
         uint32_t n = (uint32_t)PQnfields(result);
 
         conn->rows = result;
         conn->i_row = 0;
         conn->n_rows = PQntuples(result);
-        conn->streaming = dal__postgres_is_partial(result);
+        conn->streaming = streaming;
         if (n > conn->columns_room && !reserve_columns(conn, n))
                 return no_memory(err);
-        if (conn->streaming || conn->n_rows > SMALL_RESULT) {
+        if (streaming || conn->n_rows > SMALL_RESULT) {
                 conn->names = PQcopyResult(result, PG_COPYRES_ATTRS);
                 if (!conn->names)
                         return no_memory(err);
@@ -206,6 +207,17 @@ static dal_status next_part(dal__postgres_conn *conn, dal_deadline deadline, dal
         return DAL_OK;
 }
 
+/* Keeps the columns' names, for whoever asks for them now, but not a large result. */
+static dal_status end_rows(dal__postgres_conn *conn)
+{
+        if (conn->names) {
+                PQclear(conn->rows);
+                conn->rows = NULL;
+                conn->i_row = conn->n_rows = 0;
+        }
+        return DAL_OK;
+}
+
 dal_status dal__postgres_fetch(void *state, dal_deadline deadline, const dal_value **cells_out,
                                dal_error *err)
 {
@@ -213,17 +225,11 @@ dal_status dal__postgres_fetch(void *state, dal_deadline deadline, const dal_val
         dal_status s = DAL_OK;
 
         *cells_out = NULL;
-        if (conn->i_row == conn->n_rows && conn->streaming)
-                s = next_part(conn, deadline, err);
-        if (s)
-                return s;
         if (conn->i_row == conn->n_rows) {
-                if (conn->names) {
-                        PQclear(conn->rows);
-                        conn->rows = NULL;
-                        conn->i_row = conn->n_rows = 0;
-                }
-                return DAL_OK;
+                if (conn->streaming && (s = next_part(conn, deadline, err)))
+                        return s;
+                if (conn->i_row == conn->n_rows)
+                        return end_rows(conn);
         }
         s = decode_row(conn, err);
         if (s == DAL_OK)
@@ -251,17 +257,12 @@ static dal_status read_away(dal__postgres_conn *conn, dal_deadline until, PGresu
         }
 }
 
-dal_status dal__postgres_discard(void *state, dal_deadline deadline, dal_error *err)
+static dal_status discard_stream(dal__postgres_conn *conn, dal_deadline deadline, dal_error *err)
 {
-        dal__postgres_conn *conn = state;
         dal_deadline gentle;
         bool canceled = false;
         PGresult *last;
 
-        if (conn->rows || conn->names)
-                dal__postgres_drop_rows(conn);
-        if (!conn->streaming)
-                return DAL_OK;
         gentle = dal_clock_earlier(deadline, dal_clock_after_ms(GENTLE_MS));
         if (read_away(conn, conn->may_cancel ? gentle : deadline, &last)) {
                 if (!conn->may_cancel || dal_clock_passed(deadline))
@@ -283,4 +284,13 @@ dal_status dal__postgres_discard(void *state, dal_deadline deadline, dal_error *
                 return ignored.status;
         }
         return end_stream(conn, last, deadline, err);
+}
+
+dal_status dal__postgres_discard(void *state, dal_deadline deadline, dal_error *err)
+{
+        dal__postgres_conn *conn = state;
+
+        if (conn->rows || conn->names)
+                dal__postgres_drop_rows(conn);
+        return conn->streaming ? discard_stream(conn, deadline, err) : DAL_OK;
 }

@@ -71,8 +71,6 @@ void dal__postgres_release(dal__postgres_conn *conn, dal__postgres_item *item, b
 {
         dal__postgres_prepared *prepared = item->prepared;
 
-        if (!prepared)
-                return;
         item->prepared = NULL;
         prepared->n_items--;
         if (item->prepares)
@@ -303,7 +301,7 @@ bool dal__postgres_is_read(const dal_request *request)
 }
 
 /*
- * Says whether a segment ends behind item `i`. Outside a transaction one Sync is one transaction for the server: a
+ * Says whether a segment ends behind item `i`, which does not end its flush. Outside a transaction one Sync is one transaction for the server: a
  * write there must have a Sync of its own, or the failure of a later statement would undo what was reported as
  * done. Only reads share one.
  */
@@ -311,8 +309,8 @@ static bool ends_segment(const dal__postgres_conn *conn, uint32_t i)
 {
         const dal_request *request = conn->items[i].request, *next;
 
-        if (conn->items[i].ends_flush || request->kind == DAL_REQUEST_SCRIPT ||
-            request->kind == DAL_REQUEST_COMMIT || request->kind == DAL_REQUEST_ROLLBACK)
+        if (request->kind == DAL_REQUEST_SCRIPT || request->kind == DAL_REQUEST_COMMIT ||
+            request->kind == DAL_REQUEST_ROLLBACK)
                 return true;
         next = conn->items[i + 1].request;
         if (next->kind == DAL_REQUEST_SCRIPT || next->kind == DAL_REQUEST_BEGIN)
@@ -472,11 +470,11 @@ dal_status dal__postgres_send_segment(dal__postgres_conn *conn, dal_deadline dea
         bool begins = first->request->kind == DAL_REQUEST_BEGIN;
         uint32_t end = conn->i_sent;
 
-        conn->in_tx = begins || PQtransactionStatus(conn->pg) != PQTRANS_IDLE;
+        conn->in_tx = begins || conn->state != PQTRANS_IDLE;
         if (begins || !conn->in_tx)
                 conn->tx_read_only = begins && first->request->read_only;
         atomic_store_explicit(&conn->cancel_sent, false, memory_order_relaxed);
-        while (!ends_segment(conn, end))
+        while (!conn->items[end].ends_flush && !ends_segment(conn, end))
                 end++;
         end++;
         conn->n_trailing = 0;
@@ -489,7 +487,7 @@ dal_status dal__postgres_send_segment(dal__postgres_conn *conn, dal_deadline dea
         /* Before anything of the answer is looked at. */
         if (first->n_replies == 1 && dal__postgres_streams(first->request))
                 dal__postgres_set_stream(conn->pg);
-        conn->open = true;
+        conn->open = conn->quiet = true;
         conn->i_sent = end;
         return dal__postgres_drain_output(conn, deadline, err);
 }
@@ -503,8 +501,7 @@ dal_status dal__postgres_flush(void *state, dal_deadline deadline, dal_error *er
                 return DAL_OK;
         if (conn->broken)
                 return dal__postgres_lost(conn, true, err);
-        s = dal__postgres_discard(conn, deadline, err);
-        if (s)
+        if (dal__postgres_has_rows(conn) && (s = dal__postgres_discard(conn, deadline, err)))
                 return s;
         conn->items[conn->n_items - 1].ends_flush = true;
         conn->n_flushed = conn->n_items;
