@@ -372,6 +372,33 @@ static void close_conn(void *state)
         memset(conn, 0, sizeof *conn);
 }
 
+/* The next command that takes away something a user left in the session: temporary objects, attached files. */
+static const char leftover_query[] =
+        "SELECT 'DROP ' || type || ' temp.\"' || replace(name, '\"', '\"\"') || '\"' FROM temp.sqlite_master "
+        "WHERE type IN ('table', 'view', 'trigger') AND substr(name, 1, 7) <> 'sqlite_' "
+        "UNION ALL SELECT 'DETACH \"' || replace(name, '\"', '\"\"') || '\"' FROM pragma_database_list "
+        "WHERE name NOT IN ('main', 'temp') LIMIT 1";
+
+/* One at a time, as a table takes its triggers with it. */
+static dal_status clear_session(dal__sqlite_conn *conn, dal_error *err)
+{
+        sqlite3_stmt *query = NULL;
+        char *command = NULL;
+        int rc = sqlite3_prepare_v2(conn->db, leftover_query, -1, &query, NULL);
+
+        while (rc == SQLITE_OK && (rc = sqlite3_step(query)) == SQLITE_ROW) {
+                const char *text = (const char *)sqlite3_column_text(query, 0);
+
+                command = text ? dal_mem_strdup(text, strlen(text)) : NULL;
+                rc = sqlite3_reset(query);
+                if (rc == SQLITE_OK)
+                        rc = command ? sqlite3_exec(conn->db, command, NULL, NULL, NULL) : SQLITE_NOMEM;
+                dal_mem_free(command);
+        }
+        (void)sqlite3_finalize(query);
+        return rc == SQLITE_DONE ? DAL_OK : dal__sqlite_fail(conn, rc, err);
+}
+
 static dal_status reset(void *state, dal_deadline deadline, dal_error *err)
 {
         dal__sqlite_conn *conn = state;
@@ -381,6 +408,10 @@ static dal_status reset(void *state, dal_deadline deadline, dal_error *err)
         conn->i_pending = conn->n_pending = 0;
         dal__sqlite_arm(conn, deadline, dal_clock_now());
         s = dal__sqlite_rollback(conn, err);
+        /* Dropping a table looks at its foreign keys first, where they are enforced. */
+        (void)sqlite3_db_config(conn->db, SQLITE_DBCONFIG_ENABLE_FKEY, 0, NULL);
+        if (s == DAL_OK)
+                s = clear_session(conn, err);
         apply_settings(conn->db);
         return s;
 }
