@@ -41,11 +41,13 @@ static dal_status deadline_passed(dal__mysql_conn *conn, const dal__mysql_fault 
 
 dal_status dal__mysql_fail(dal__mysql_conn *conn, MYSQL_STMT *handle, dal_error *err)
 {
+        /* Connector/C leaves a failure between two rows with the connection. */
+        bool own = handle && mysql_stmt_errno(handle);
         dal_error local = DAL_ERROR_INIT;
         dal__mysql_fault fault = {
-                .code = handle ? mysql_stmt_errno(handle) : mysql_errno(conn->mysql),
-                .sqlstate = handle ? mysql_stmt_sqlstate(handle) : mysql_sqlstate(conn->mysql),
-                .message = handle ? mysql_stmt_error(handle) : mysql_error(conn->mysql),
+                .code = own ? mysql_stmt_errno(handle) : mysql_errno(conn->mysql),
+                .sqlstate = own ? mysql_stmt_sqlstate(handle) : mysql_sqlstate(conn->mysql),
+                .message = own ? mysql_stmt_error(handle) : mysql_error(conn->mysql),
                 .mariadb = conn->dialect == DAL_DIALECT_mariadb,
                 .committing = conn->committing,
         };
@@ -62,7 +64,7 @@ dal_status dal__mysql_check_size(const dal__mysql_conn *conn, uint64_t size, dal
 {
         dal_status s;
 
-        if (size <= conn->max_packet)
+        if (size < conn->max_packet) /* measured: a packet of exactly max_allowed_packet is refused */
                 return DAL_OK;
         s = dal_error_set(
                 err, DAL_CLASS_PACKET_TOO_LARGE,

@@ -91,6 +91,7 @@ static const rule rules[] = {
         RULE(3572, MYSQL, LOCK_TIMEOUT, 0),
         RULE(1412, BOTH, SCHEMA_CHANGED, 0),
         RULE(1615, BOTH, SCHEMA_CHANGED, 0),
+        RULE(2057, BOTH, SCHEMA_CHANGED, 0),
 
         /* time limits and cancellation */
         RULE(1969, MARIADB, STATEMENT_TIMEOUT, 0),
@@ -242,11 +243,15 @@ static const rule rules[] = {
         RULE(3898, MYSQL, XA, 0),
         RULE(4091, MYSQL, XA, 0),
 
+        RULE(1148, BOTH, UNSUPPORTED, 0),
         RULE(1235, BOTH, UNSUPPORTED, 0),
         RULE(1289, BOTH, UNSUPPORTED, 0),
         RULE(1295, BOTH, UNSUPPORTED, 0),
         RULE(2036, BOTH, UNSUPPORTED, 0),
+        RULE(2068, BOTH, UNSUPPORTED, 0),
         RULE(3098, MYSQL, UNSUPPORTED, 0),
+        RULE(3948, MYSQL, UNSUPPORTED, 0),
+        RULE(4166, MARIADB, UNSUPPORTED, 0),
         RULE(5003, BOTH, UNSUPPORTED, 0),
         RULE(2014, BOTH, INTERNAL, CONN_GONE),
         RULE(2027, BOTH, CONNECTION_LOST, CONN_GONE),

@@ -221,6 +221,8 @@ dal_status dal__mysql_tx_after_success(dal__mysql_conn *conn, dal_error *err);
 /** Takes in what a failed statement did to the transaction; may ask the server. */
 void dal__mysql_tx_after_failure(dal__mysql_conn *conn, const char *sql, dal_deadline deadline,
                                  dal_error *err);
+/** Says whether a word, behind comments and brackets, begins a statement. */
+bool dal__mysql_tx_begins_with(const char *sql, const char *word);
 /** Brings the session to its normal state. */
 dal_status dal__mysql_tx_setup(dal__mysql_conn *conn, dal_deadline deadline, dal_error *err);
 
@@ -253,6 +255,7 @@ struct dal__mysql_conn {
         dal__mysql_stmt *stmts;
         dal__mysql_stmt *retired;
         dal__mysql_stmt *current; /* whose rows are being fetched */
+        uint32_t n_streamed;      /* rows, to look at the clock now and then */
         bool streaming;           /* and are still coming from the server */
         bool finished;            /* all was read: only the cells of the last row are still lent */
 };

@@ -336,6 +336,9 @@ static dal_status decode_row(dal__mysql_conn *conn, dal__mysql_stmt *stmt, dal_e
 /* Reads the results that a procedure gives behind its first; the last one is its own status. */
 static dal_status drop_further(dal__mysql_conn *conn, dal__mysql_stmt *stmt, dal_error *err)
 {
+        /* Connector/C mistakes the rows it has stored for those of the next result if they are still there. */
+        if (mysql_stmt_free_result(stmt->handle))
+                return dal__mysql_fail(conn, stmt->handle, err);
         while (mysql_more_results(conn->mysql)) {
                 int rc = mysql_stmt_next_result(stmt->handle);
                 if (rc > 0)
@@ -368,14 +371,20 @@ static dal_status finish(dal__mysql_conn *conn, dal_deadline deadline, dal_error
         return dal__mysql_tx_after_success(conn, err);
 }
 
-/* Reads a streamed result to its end. After a while the statement is stopped, so that the end comes. */
-static dal_status drain(dal__mysql_conn *conn, dal_deadline deadline, dal_error *err)
+/* Reads a streamed result to its end; stops the statement, unless that is done, so that the end comes soon. */
+static dal_status drain(dal__mysql_conn *conn, bool stopped, dal_deadline limit, dal_error *err)
 {
         MYSQL_STMT *handle = conn->current->handle;
+        dal_error local = DAL_ERROR_INIT;
+        dal_status s;
         int rc, n_rows = 0;
 
-        dal__mysql_begin(conn, dal_clock_earlier(deadline, dal_clock_now() + DRAIN_NS), true);
-        conn->call.limit = deadline;
+        if (stopped) {
+                dal__mysql_begin(conn, limit, false);
+        } else {
+                dal__mysql_begin(conn, dal_clock_earlier(limit, dal_clock_now() + DRAIN_NS), true);
+                conn->call.limit = limit;
+        }
         while ((rc = mysql_stmt_fetch(handle)) == 0 || rc == MYSQL_DATA_TRUNCATED) {
                 if (++n_rows % CLOCK_ROWS == 0)
                         dal__mysql_call_check(&conn->call);
@@ -383,9 +392,12 @@ static dal_status drain(dal__mysql_conn *conn, dal_deadline deadline, dal_error 
         dal__mysql_end(conn);
         if (rc == MYSQL_NO_DATA)
                 return DAL_OK;
-        if (conn->call.stopped && mysql_stmt_errno(handle) == ERROR_INTERRUPTED)
+        s = dal__mysql_fail(conn, handle, &local);
+        if ((stopped || conn->call.stopped) && local.vendor_code == ERROR_INTERRUPTED)
                 return DAL_OK;
-        return dal__mysql_fail(conn, handle, err);
+        if (err)
+                *err = local;
+        return s;
 }
 
 dal_status dal__mysql_rows_end(dal__mysql_conn *conn, dal_deadline deadline, dal_error *err)
@@ -397,13 +409,39 @@ dal_status dal__mysql_rows_end(dal__mysql_conn *conn, dal_deadline deadline, dal
                 return DAL_OK;
         if (!conn->finished) {
                 if (conn->streaming && !conn->broken)
-                        s = drain(conn, deadline, err);
+                        s = drain(conn, false, deadline, err);
                 if (s == DAL_OK && !conn->broken)
                         s = finish(conn, deadline, err);
         }
         conn->current = NULL;
         if (!stmt->cached)
                 dal__mysql_stmt_retire(conn, stmt);
+        return s;
+}
+
+/* The deadline passed in mid-stream: what is left is stopped and dropped within the grace. */
+static dal_status end_late(dal__mysql_conn *conn, bool stopped, dal_deadline deadline, dal_error *err)
+{
+        dal_error ignored = DAL_ERROR_INIT;
+        dal_status s = drain(conn, stopped, deadline + DAL__MYSQL_GRACE_NS, &ignored);
+
+        conn->finished = true;
+        conn->broken |= s != DAL_OK;
+        s = dal_error_set(err, DAL_CLASS_DEADLINE, "the deadline passed before the last row came");
+        if (err)
+                err->conn_gone = conn->broken;
+        return s;
+}
+
+static dal_status fetch_failed(dal__mysql_conn *conn, dal_deadline deadline, dal_error *err)
+{
+        dal_error local = DAL_ERROR_INIT;
+        dal_status s = dal__mysql_fail(conn, conn->current->handle, &local);
+
+        conn->finished = true;
+        dal__mysql_tx_after_failure(conn, conn->current->text, deadline, &local);
+        if (err)
+                *err = local;
         return s;
 }
 
@@ -420,24 +458,21 @@ dal_status dal__mysql_rows_fetch(dal__mysql_conn *conn, dal_deadline deadline, c
                 return dal__mysql_fail(conn, stmt->handle, err);
         stmt->rebind = false;
         if (conn->streaming) {
+                /* Rows that come without a pause never make the library wait, so the clock is looked at here. */
+                if (++conn->n_streamed % CLOCK_ROWS == 0 && dal_clock_passed(deadline))
+                        return end_late(conn, false, deadline, err);
                 dal__mysql_begin(conn, deadline, true);
                 rc = mysql_stmt_fetch(stmt->handle);
                 dal__mysql_end(conn);
+                if (conn->call.stopped && (rc == 0 || rc == MYSQL_DATA_TRUNCATED))
+                        return end_late(conn, true, deadline, err);
         } else {
                 rc = mysql_stmt_fetch(stmt->handle); /* from memory */
         }
         if (rc == MYSQL_NO_DATA)
                 return finish(conn, deadline, err);
-        if (rc != 0 && rc != MYSQL_DATA_TRUNCATED) {
-                dal_error local = DAL_ERROR_INIT;
-                dal_status s = dal__mysql_fail(conn, stmt->handle, &local);
-
-                conn->finished = true;
-                dal__mysql_tx_after_failure(conn, stmt->text, deadline, &local);
-                if (err)
-                        *err = local;
-                return s;
-        }
+        if (rc != 0 && rc != MYSQL_DATA_TRUNCATED)
+                return fetch_failed(conn, deadline, err);
         *cells_out = stmt->cells;
         return decode_row(conn, stmt, err);
 }

@@ -8,6 +8,8 @@
 /* The server asks to prepare again: the statement has not run. Source: ER_NEED_REPREPARE, ER_UNKNOWN_STMT_HANDLER */
 #define ERROR_NEED_REPREPARE 1615
 #define ERROR_UNKNOWN_STMT   1243
+/* The library's own: the result has other columns than when the statement was prepared. Source: CR_NEW_STMT_METADATA */
+#define ERROR_NEW_COLUMNS 2057
 
 /* ---- the connection's list of statements ---- */
 
@@ -230,9 +232,11 @@ static dal_status describe(dal__mysql_conn *conn, dal__mysql_stmt *stmt, bool st
         return stream ? DAL_OK : dal__mysql_tx_after_success(conn, err);
 }
 
-static bool asks_to_prepare_again(const dal_error *err)
+/* Whether the statement did nothing yet, or nothing that may not be done twice. */
+static bool may_prepare_again(const dal_error *err, const char *text)
 {
-        return err->vendor_code == ERROR_NEED_REPREPARE || err->vendor_code == ERROR_UNKNOWN_STMT;
+        return err->vendor_code == ERROR_NEED_REPREPARE || err->vendor_code == ERROR_UNKNOWN_STMT ||
+               (err->vendor_code == ERROR_NEW_COLUMNS && dal__mysql_tx_begins_with(text, "SELECT"));
 }
 
 static dal_status run_once(dal__mysql_conn *conn, const dal_request *request, dal_deadline deadline,
@@ -263,7 +267,7 @@ dal_status dal__mysql_stmt_run(dal__mysql_conn *conn, const dal_request *request
 
         dal__mysql_stmt_close_retired(conn);
         s = run_once(conn, request, deadline, &stmt, err);
-        if (s && !conn->broken && asks_to_prepare_again(err)) {
+        if (s && !conn->broken && may_prepare_again(err, text)) {
                 dal__mysql_stmt_close_retired(conn);
                 s = run_once(conn, request, deadline, &stmt, err);
         }

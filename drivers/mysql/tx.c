@@ -180,15 +180,21 @@ static const char *skip_to_word(const char *sql)
         }
 }
 
+bool dal__mysql_tx_begins_with(const char *sql, const char *word)
+{
+        const char *first = skip_to_word(sql);
+        size_t size = strlen(word);
+
+        return strncasecmp(first, word, size) == 0 && strchr(" \t\r\n(/*#-", first[size]);
+}
+
 /* A failed statement of these kinds never ends the transaction behind our back. */
 static bool is_plain_dml(const char *sql)
 {
         static const char *const words[] = {"SELECT", "INSERT", "UPDATE", "DELETE", "REPLACE", "WITH", "DO"};
-        const char *word = skip_to_word(sql);
 
         for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
-                size_t size = strlen(words[i]);
-                if (strncasecmp(word, words[i], size) == 0 && strchr(" \t\r\n(/*#-", word[size]))
+                if (dal__mysql_tx_begins_with(sql, words[i]))
                         return true;
         }
         return false;
