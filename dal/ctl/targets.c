@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define STATEMENT_TIMEOUT_MS 600000u /* the default of dal_schema_options */
+
 #ifdef DALCTL_WITH_SQLITE
 #include <dal/drivers/sqlite.h>
 #endif
@@ -119,6 +121,9 @@ dal_status ctl_targets_open(const ctl_options *options, ctl_targets *out, dal_er
         cluster_options.timeout_ms = options->timeout_ms;
         cluster_options.pool.connect_timeout_ms = options->timeout_ms;
         cluster_options.pool.leak_after_ms = UINT32_MAX; /* a long script is no leak */
+        /* An embedded engine knows no other limit than that of its connection. */
+        cluster_options.pool.conn.statement_timeout_ms =
+                options->statement_timeout_ms ? options->statement_timeout_ms : STATEMENT_TIMEOUT_MS;
         status = dal_cluster_open(options->url, drivers, n_drivers, &cluster_options, &out->cluster, err);
         if (status)
                 return status;

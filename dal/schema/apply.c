@@ -180,13 +180,11 @@ static dal_status set_applied(const dal__script *script, dal__history_row *row, 
 
 /* ---- as one transaction ------------------------------------------------------------------------------- */
 
-/* Ends a failed transaction; what it was is already in the caller's error. */
+/* Ends a failed transaction, also one whose BEGIN was not sent yet; why it failed is in the caller's error. */
 static void roll_back(const dal__apply_job *job)
 {
-        if (dal_conn_tx_state(job->conn) != DAL_TX_STATE_IDLE) {
-                dal_status ignored = dal_conn_rollback(job->conn, dal_clock_after_ms(10000), NULL);
-                (void)ignored;
-        }
+        dal_status ignored = dal_conn_rollback(job->conn, dal_clock_after_ms(10000), NULL);
+        (void)ignored;
 }
 
 /*

@@ -59,7 +59,8 @@ typedef struct dal_schema_options {
         bool dry_run;                     /* report what would be done */
         uint32_t lock_wait_ms;            /* for another apply to finish [10000] */
         uint32_t lock_timeout_ms;         /* for table locks inside the server [2000] */
-        uint32_t statement_timeout_ms;    /* for one statement [600000] */
+        uint32_t statement_timeout_ms;    /* for one statement [600000]; an embedded engine keeps to the
+                                             connection's limit if that is shorter */
         dal_schema_progress_fn *progress;
         void *progress_arg;
 } dal_schema_options;
