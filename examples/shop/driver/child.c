@@ -185,16 +185,19 @@ bool child_talk(struct child *child, const char *records, size_t records_size, c
         }
 }
 
-void child_stop(struct child *child)
+bool child_stop(struct child *child)
 {
+        int status = 0;
+
         if (child->fd > 0)
                 close(child->fd);
         child->fd = -1;
-        while (child->pid > 0 && waitpid(child->pid, NULL, 0) < 0 && errno == EINTR)
+        while (child->pid > 0 && waitpid(child->pid, &status, 0) < 0 && errno == EINTR)
                 ;
         child->pid = 0;
         free(child->reply);
         child->reply = NULL;
+        return status == 0;
 }
 
 bool child_run_tool(char *const argv[], char *error, size_t size)

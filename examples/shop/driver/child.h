@@ -33,8 +33,8 @@ bool child_start(struct child *child, const char *dir, const char *name, int n_w
 bool child_talk(struct child *child, const char *records, size_t records_size, child_reply_fn *on_reply,
                 void *arg, struct wire_record *done, char *error, size_t size);
 
-/** Ends a service by closing its input, and waits for it. */
-void child_stop(struct child *child);
+/** Ends a service by closing its input, and waits for it; false when it did not end well. */
+bool child_stop(struct child *child);
 
 /** Runs a tool to its end; when it fails, what it printed is the error. */
 bool child_run_tool(char *const argv[], char *error, size_t size);

@@ -346,7 +346,10 @@ bool run_shop(const struct options *options, const struct places *places, struct
              receive_stock(&run) && enter_orders(&run) && settle_payments(&run) && audit(&run) &&
              databases_complete(databases, error, size);
         for (int i = 0; i < N_SERVICES; i++)
-                child_stop(&run.services[i]);
+                if (!child_stop(&run.services[i]) && ok) {
+                        snprintf(error, size, "%s did its work and then ended badly", programs[i]);
+                        ok = false;
+                }
         report_progress_end();
         return ok;
 }
