@@ -112,6 +112,8 @@ static void test_error__message_is_one_line_of_utf8(void **state)
                       "e\xC3"
                       "f\xE2\x82");
         assert_string_equal(err.message, "a b  c d?e?f??");
+        dal_error_set(&err, DAL_CLASS_SYNTAX, "\xE0\xA0\x80 \xC2\x80 \xF0\x90\x80\x80");
+        assert_string_equal(err.message, "\xE0\xA0\x80 \xC2\x80 \xF0\x90\x80\x80");
 }
 
 static void test_error__arguments_may_be_parts_of_the_error(void **state)
@@ -191,12 +193,18 @@ static void test_error__names_follow_the_lists(void **state)
 
 static void test_error__unknown_numbers_have_names_too(void **state)
 {
+        static const int one_too_many[] = {DAL_ERR_TOO_LARGE + 1, DAL_CLASS_INTERNAL + 1};
+        dal_status status = (dal_status)one_too_many[0];
+        dal_error_class error_class = (dal_error_class)one_too_many[1];
+
         (void)state;
-        assert_non_null(dal_error_status_name((dal_status)1000));
-        assert_non_null(dal_error_status_text((dal_status)1000));
-        assert_non_null(dal_error_class_name((dal_error_class)1000));
-        assert_non_null(dal_error_class_text((dal_error_class)1000));
-        assert_int_equal(dal_error_class_status((dal_error_class)1000), DAL_ERR_INTERNAL);
+        assert_string_equal(dal_error_status_name(status), "DAL_ERR_?");
+        assert_string_equal(dal_error_status_text(status), "not a status");
+        assert_string_equal(dal_error_class_name(error_class), "?");
+        assert_string_equal(dal_error_class_text(error_class), "not a class");
+        assert_int_equal(dal_error_class_status(error_class), DAL_ERR_INTERNAL);
+        assert_int_equal(dal_error_set(NULL, error_class, "x"), DAL_ERR_INTERNAL);
+        assert_int_equal(dal_error_fail(NULL, status, "x"), DAL_ERR_INTERNAL);
 }
 
 int main(void)

@@ -112,9 +112,10 @@ static void test_key__composite_of_one_part_is_that_part(void **state)
 
 static void test_key__no_key_from_nothing_or_a_foreign_type(void **state)
 {
-        const dal_value refused[] = {dal_null(),       dal_bool(true), dal_uint64(1),
-                                     dal_double(1),    dal_date(1),    dal_timestamp(1),
-                                     dal_decimal("1"), dal_text(NULL), dal_value_of_type(DAL_TYPE_OTHER)};
+        const dal_value refused[] = {dal_null(),         dal_bool(true), dal_uint64(1),
+                                     dal_double(1),      dal_date(1),    dal_timestamp(1),
+                                     dal_decimal("1"),   dal_text(NULL), dal_value_of_type(DAL_TYPE_OTHER),
+                                     dal_text_n(NULL, 3)};
         dal_key keys[5];
 
         (void)state;
@@ -154,6 +155,8 @@ static void test_key__text_for_messages(void **state)
         assert_described(dal_key_bytes("\x0A\xFF", 2), "0aff");
         assert_described(dal_key_composite(parts, 3), "(-7, x, 0aff)");
         assert_described(dal_key_text(NULL), "");
+        /* 18 bytes are 36 digits; half a byte is never shown */
+        assert_described(dal_key_bytes("01234567890123456789", 20), "303132333435363738393031323334353637");
         assert_described(dal_key_text("0123456789012345678901234567890123456789"),
                          "0123456789012345678901234567890123456");
         /* 36 bytes and a character of three: it does not fit and goes as a whole. */

@@ -159,6 +159,9 @@ static void test_rows__bad_calls_are_refused(void **state)
         dal_error err;
         bool found;
         int64_t out = 77;
+        const char *text;
+        const void *bytes;
+        size_t size;
 
         (void)state;
         init(&f, &cell, 1);
@@ -171,6 +174,10 @@ static void test_rows__bad_calls_are_refused(void **state)
         assert_int_equal(dal_rows_next(NULL, &found, &err), DAL_ERR_ARG);
         assert_int_equal(dal_rows_next(&f.rows, NULL, &err), DAL_ERR_ARG);
         assert_int_equal(dal_rows_copy_text(&f.rows, 0, NULL, 0, &err), DAL_ERR_ARG);
+        assert_int_equal(dal_rows_text(&f.rows, 0, &text, NULL, &err), DAL_ERR_ARG);
+        assert_int_equal(dal_rows_text(&f.rows, 0, NULL, &size, &err), DAL_ERR_ARG);
+        assert_int_equal(dal_rows_bytes(&f.rows, 0, &bytes, NULL, &err), DAL_ERR_ARG);
+        assert_int_equal(dal_rows_bytes(&f.rows, 0, NULL, &size, &err), DAL_ERR_ARG);
         assert_int_equal(dal_rows_int64(&f.rows, 0, &out, NULL), DAL_OK); /* the error may be NULL */
         assert_int_equal(out, 1);
 }

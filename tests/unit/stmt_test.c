@@ -16,6 +16,7 @@ static const dal_stmt streaming = DAL_STMT("streaming",
                                            "SELECT "
                                            "2",
                                            .flags = DAL_STMT_STREAM);
+static const dal_dialect unknown = (dal_dialect)(DAL_DIALECT_mariadb + 1);
 static const dal_stmt only_sqlite = {.name = "only_sqlite", .sqlite = "sqlite"};
 
 static void test_stmt__macro_fills_name_text_and_flags(void **state)
@@ -53,7 +54,7 @@ static void test_stmt__no_text_is_null(void **state)
         assert_null(dal_stmt_text(&only_sqlite, DAL_DIALECT_mariadb));
         assert_null(dal_stmt_text(&only_sqlite, DAL_DIALECT_common));
         assert_null(dal_stmt_text(NULL, DAL_DIALECT_common));
-        assert_null(dal_stmt_text(&only_sqlite, (dal_dialect)77));
+        assert_null(dal_stmt_text(&only_sqlite, unknown));
 }
 
 static void test_stmt__dialects_have_names_and_parents(void **state)
@@ -61,10 +62,11 @@ static void test_stmt__dialects_have_names_and_parents(void **state)
         (void)state;
         assert_string_equal(dal_stmt_dialect_name(DAL_DIALECT_common), "common");
         assert_string_equal(dal_stmt_dialect_name(DAL_DIALECT_mariadb), "mariadb");
-        assert_string_equal(dal_stmt_dialect_name((dal_dialect)77), "?");
+        assert_string_equal(dal_stmt_dialect_name(unknown), "?");
         assert_int_equal(dal_stmt_dialect_parent(DAL_DIALECT_mariadb), DAL_DIALECT_mysql);
         assert_int_equal(dal_stmt_dialect_parent(DAL_DIALECT_mysql), DAL_DIALECT_common);
         assert_int_equal(dal_stmt_dialect_parent(DAL_DIALECT_common), DAL_DIALECT_common);
+        assert_int_equal(dal_stmt_dialect_parent(unknown), DAL_DIALECT_common);
 }
 
 int main(void)
