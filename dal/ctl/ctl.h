@@ -80,6 +80,7 @@ void *ctl_resize(void *array, size_t n, size_t size);
 /* progress.c: one line on standard error that tells how long the work at hand takes; nothing unless a terminal. */
 void ctl_progress_begin(void);
 void ctl_progress_say(const char *format, ...) DAL_PRINTF(1, 2);
+void ctl_progress_clear(void); /* makes room for a line of output */
 void ctl_progress_end(void);
 
 /* targets.c: the databases behind a URL. */

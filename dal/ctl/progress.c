@@ -79,6 +79,20 @@ void ctl_progress_say(const char *format, ...)
         va_end(args);
 }
 
+void ctl_progress_clear(void)
+{
+        bool was_drawn;
+        if (!line.is_on)
+                return;
+        (void)pthread_mutex_lock(&line.lock);
+        was_drawn = line.is_drawn;
+        line.is_drawn = false;
+        line.text[0] = '\0';
+        (void)pthread_mutex_unlock(&line.lock);
+        if (was_drawn)
+                (void)fputs("\r\033[K", stderr);
+}
+
 void ctl_progress_end(void)
 {
         if (!line.is_on)

@@ -123,6 +123,7 @@ static void on_progress(void *arg, const dal_script_info *info)
                                  info->name, info->n_done + 1, info->n_statements);
                 return;
         }
+        ctl_progress_clear();
         ctl_view_add(&w->view, w->i_target, info);
         if (w->verb == APPLY && info->state == DAL_SCRIPT_APPLIED && !w->options->json) {
                 (void)printf("%s%-10s%s  %s %s_%s  %sapplied%s  %s%u statement%s, %" PRId64 " ms%s\n",

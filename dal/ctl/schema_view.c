@@ -134,41 +134,66 @@ static void add_columns(ctl_table *table, const ctl_view *view, const ctl_script
         }
 }
 
-/* "applied: catalog, 0-3, 5", one group for each state. */
+static bool has_text(const ctl_script *s, const char *text)
+{
+        char mine[48];
+        state_text(s, mine, sizeof mine);
+        return strcmp(mine, text) == 0;
+}
+
+/* Appends which of the databases are in a state: " catalog, 0-3, 5". */
+static void append_ranges(char *out, size_t size, const ctl_view *view, const ctl_script *first, size_t n,
+                          const char *text)
+{
+        const ctl_target *targets = view->targets->targets;
+        const char *separator = " ";
+        for (size_t i = 0; i < n; i++) {
+                size_t used = strlen(out);
+                size_t last = i;
+                uint16_t shard = targets[first[i].i_target].shard;
+                if (!has_text(&first[i], text))
+                        continue;
+                while (last + 1 < n && shard != DAL_NO_SHARD && has_text(&first[last + 1], text) &&
+                       targets[first[last + 1].i_target].shard == targets[first[last].i_target].shard + 1)
+                        last++;
+                if (shard == DAL_NO_SHARD)
+                        (void)snprintf(out + used, size - used, "%scatalog", separator);
+                else if (last > i)
+                        (void)snprintf(out + used, size - used, "%s%u-%u", separator, shard,
+                                       targets[first[last].i_target].shard);
+                else
+                        (void)snprintf(out + used, size - used, "%s%u", separator, shard);
+                separator = ", ";
+                i = last;
+        }
+}
+
+/* One cell for all databases: "applied on all 64", or "applied: catalog, 0-3; pending: 4-63". */
 static void add_groups(ctl_table *table, const ctl_view *view, const ctl_script *first, size_t n)
 {
-        char text[1024] = "";
-        const char *paint = "good";
+        char out[1024] = "";
+        const char *paint = state_paint(first[0].state);
+        bool is_mixed = false;
         for (size_t i = 0; i < n; i++) {
-                char mine[48];
-                bool is_first = true;
-                size_t used = strlen(text);
-                state_text(&first[i], mine, sizeof mine);
-                for (size_t k = 0; k < i; k++) {
-                        char other[48];
-                        state_text(&first[k], other, sizeof other);
-                        is_first = is_first && strcmp(mine, other) != 0;
-                }
-                if (!is_first)
-                        continue;
+                char text[48];
+                size_t used = strlen(out), k = 0;
+                state_text(&first[i], text, sizeof text);
+                while (k < i && !has_text(&first[k], text))
+                        k++;
+                if (k < i)
+                        continue; /* told already */
+                is_mixed = used > 0;
                 if (first[i].state != DAL_SCRIPT_APPLIED)
                         paint = state_paint(first[i].state);
-                (void)snprintf(text + used, sizeof text - used, "%s%s:", used ? "; " : "", mine);
-                for (size_t k = i; k < n; k++) {
-                        char other[48];
-                        state_text(&first[k], other, sizeof other);
-                        used = strlen(text);
-                        if (strcmp(mine, other) == 0)
-                                (void)snprintf(text + used, sizeof text - used, " %s",
-                                               view->targets->targets[first[k].i_target].label);
-                }
+                (void)snprintf(out + used, sizeof out - used, "%s%s:", used ? "; " : "", text);
+                append_ranges(out, sizeof out, view, first, n, text);
         }
-        if (n == view->targets->n_targets && strstr(text, ";") == NULL) {
-                char all[48];
-                state_text(first, all, sizeof all);
-                (void)snprintf(text, sizeof text, "%s on all %zu", all, n);
+        if (!is_mixed && n == view->targets->n_targets) {
+                char text[48];
+                state_text(first, text, sizeof text);
+                (void)snprintf(out, sizeof out, "%s on all %zu", text, n);
         }
-        ctl_table_add(table, text, paint);
+        ctl_table_add(table, out, paint);
 }
 
 static void print_notes(const ctl_view *view)
