@@ -47,21 +47,12 @@ Oid dal__postgres_type_of(const dal_value *value)
         return 0;
 }
 
-bool dal__postgres_params_fit(dal_params params, const Oid *types)
+/* Integers travel as decimals to a statement prepared for those, rather than preparing back and forth. */
+static bool fits_type(const dal_value *value, Oid type)
 {
-        for (size_t i = 0; i < params.n_values; i++) {
-                const dal_value *value = &params.values[i];
-
-                if (value->type == DAL_TYPE_INT64 && types[i] == PG_OID_INT8)
-                        continue; /* the usual case */
-                if (value->type == DAL_TYPE_NULL || dal__postgres_type_of(value) == types[i])
-                        continue;
-                if (types[i] == PG_OID_NUMERIC &&
-                    (value->type == DAL_TYPE_INT64 || value->type == DAL_TYPE_UINT64))
-                        continue; /* integers travel as decimals, rather than preparing back and forth */
-                return false;
-        }
-        return true;
+        if (value->type == DAL_TYPE_NULL || dal__postgres_type_of(value) == type)
+                return true;
+        return type == PG_OID_NUMERIC && (value->type == DAL_TYPE_INT64 || value->type == DAL_TYPE_UINT64);
 }
 
 /* ---- room ----------------------------------------------------------------------------------------------------- */
@@ -83,6 +74,16 @@ static bool fits_wire(const dal_value *value)
         if (value->type == DAL_TYPE_TIMESTAMP)
                 return value->as.int64 > INT64_MIN + PG_EPOCH_US && value->as.int64 != INT64_MAX;
         return true;
+}
+
+static bool has_text(const dal_value *value)
+{
+        return value->type == DAL_TYPE_TEXT || value->type == DAL_TYPE_DECIMAL;
+}
+
+static bool has_span(const dal_value *value)
+{
+        return has_text(value) || value->type == DAL_TYPE_BYTES || value->type == DAL_TYPE_OTHER;
 }
 
 static dal_status no_memory(size_t size, dal_error *err)
@@ -128,45 +129,41 @@ static dal_status grow_text(dal__postgres_params *p, size_t size, dal_error *err
         return DAL_OK;
 }
 
-dal_status dal__postgres_params_reserve(dal__postgres_params *p, dal_params params, size_t text_size,
-                                        dal_error *err)
+static dal_status too_large(size_t i, dal_error *err)
+{
+        dal_error_set(err, DAL_CLASS_PACKET_TOO_LARGE,
+                      "parameter %zu makes the request larger than 1 GiB, PostgreSQL's limit", i + 1);
+        if (err)
+                err->not_sent = true;
+        return DAL_ERR_TOO_LARGE;
+}
+
+dal_status dal__postgres_params_check(dal__postgres_params *p, dal_params params, size_t text_size,
+                                      const Oid *types, bool *fit_out, dal_error *err)
 {
         size_t total = text_size, text = 0;
+        bool fit = true;
         dal_status s;
 
         for (size_t i = 0; i < params.n_values; i++) {
                 const dal_value *value = &params.values[i];
 
-                switch ((dal_type)value->type) {
-                case DAL_TYPE_TEXT:
-                case DAL_TYPE_DECIMAL:
+                if (types && value->type == DAL_TYPE_INT64 && types[i] == PG_OID_INT8)
+                        continue; /* the usual case */
+                fit = fit && types && fits_type(value, types[i]);
+                if (!fits_wire(value))
+                        return out_of_range(i, value, err);
+                if (has_text(value))
                         text += value->as.span.size + 1;
-                        total += value->as.span.size;
-                        break;
-                case DAL_TYPE_BYTES:
-                case DAL_TYPE_OTHER:
-                        total += value->as.span.size;
-                        break;
-                case DAL_TYPE_DATE:
-                case DAL_TYPE_TIMESTAMP:
-                        if (!fits_wire(value))
-                                return out_of_range(i, value, err);
-                        break;
-                default:
-                        break;
-                }
-                if (total > MAX_MESSAGE) {
-                        dal_error_set(err, DAL_CLASS_PACKET_TOO_LARGE,
-                                      "parameter %zu makes the request larger than 1 GiB, PostgreSQL's limit",
-                                      i + 1);
-                        if (err)
-                                err->not_sent = true;
-                        return DAL_ERR_TOO_LARGE;
-                }
+                if (has_span(value) && (total += value->as.span.size) > MAX_MESSAGE)
+                        return too_large(i, err);
         }
         if (params.n_values > p->room && (s = grow_params(p, params.n_values, err)))
                 return s;
-        return text > p->text_room ? grow_text(p, text, err) : DAL_OK;
+        if (text > p->text_room && (s = grow_text(p, text, err)))
+                return s;
+        *fit_out = fit && types;
+        return DAL_OK;
 }
 
 void dal__postgres_params_free(dal__postgres_params *p)
@@ -178,16 +175,25 @@ void dal__postgres_params_free(dal__postgres_params *p)
 
 /* ---- encoding -------------------------------------------------------------------------------------------------- */
 
+/* Written out, so that compilers see one swapped store. */
 static void store32(char *out, uint32_t value)
 {
-        for (int i = 3; i >= 0; i--, value >>= 8)
-                out[i] = (char)(value & 0xFF);
+        out[0] = (char)(value >> 24);
+        out[1] = (char)(value >> 16);
+        out[2] = (char)(value >> 8);
+        out[3] = (char)value;
 }
 
 static void store64(char *out, uint64_t value)
 {
-        store32(out, (uint32_t)(value >> 32));
-        store32(out + 4, (uint32_t)value);
+        out[0] = (char)(value >> 56);
+        out[1] = (char)(value >> 48);
+        out[2] = (char)(value >> 40);
+        out[3] = (char)(value >> 32);
+        out[4] = (char)(value >> 24);
+        out[5] = (char)(value >> 16);
+        out[6] = (char)(value >> 8);
+        out[7] = (char)value;
 }
 
 static int encode_integer(char *slot, const dal_value *value, bool as_decimal, int *length)
@@ -232,43 +238,54 @@ static int encode_slot(char *slot, const dal_value *value, Oid type, int *length
         }
 }
 
+/* Any value; returns where the next text goes. */
+static char *encode(dal__postgres_params *p, size_t i, const dal_value *value, Oid type, char *text)
+{
+        p->lengths[i] = 0;
+        p->formats[i] = 1;
+        switch ((dal_type)value->type) {
+        case DAL_TYPE_NULL:
+                p->values[i] = NULL;
+                break;
+        case DAL_TYPE_TEXT:
+        case DAL_TYPE_DECIMAL:
+                memcpy(text, value->as.span.ptr, value->as.span.size);
+                text[value->as.span.size] = '\0';
+                p->values[i] = text;
+                p->formats[i] = 0;
+                return text + value->as.span.size + 1;
+        case DAL_TYPE_BYTES:
+        case DAL_TYPE_OTHER:
+                p->values[i] = value->as.span.ptr;
+                p->lengths[i] = (int)value->as.span.size;
+                break;
+        case DAL_TYPE_UUID:
+                p->values[i] = (const char *)value->as.uuid;
+                p->lengths[i] = 16;
+                break;
+        default:
+                p->values[i] = p->slots[i];
+                p->formats[i] = encode_slot(p->slots[i], value, type, &p->lengths[i]);
+                break;
+        }
+        return text;
+}
+
 void dal__postgres_params_encode(dal__postgres_params *p, dal_params params, const Oid *types)
 {
         char *text = p->text;
 
         for (size_t i = 0; i < params.n_values; i++) {
                 const dal_value *value = &params.values[i];
-                Oid type = types ? types[i] : dal__postgres_type_of(value);
+                Oid type = types ? types[i] : (p->types[i] = dal__postgres_type_of(value));
 
-                if (!types)
-                        p->types[i] = type;
-                p->lengths[i] = 0;
-                p->formats[i] = 1;
-                switch ((dal_type)value->type) {
-                case DAL_TYPE_NULL:
-                        p->values[i] = NULL;
-                        break;
-                case DAL_TYPE_TEXT:
-                case DAL_TYPE_DECIMAL:
-                        memcpy(text, value->as.span.ptr, value->as.span.size);
-                        p->values[i] = text;
-                        p->formats[i] = 0;
-                        text += value->as.span.size;
-                        *text++ = '\0';
-                        break;
-                case DAL_TYPE_BYTES:
-                case DAL_TYPE_OTHER:
-                        p->values[i] = value->as.span.ptr;
-                        p->lengths[i] = (int)value->as.span.size;
-                        break;
-                case DAL_TYPE_UUID:
-                        p->values[i] = (const char *)value->as.uuid;
-                        p->lengths[i] = 16;
-                        break;
-                default:
+                if (value->type == DAL_TYPE_INT64 && type == PG_OID_INT8) {
+                        store64(p->slots[i], (uint64_t)value->as.int64);
                         p->values[i] = p->slots[i];
-                        p->formats[i] = encode_slot(p->slots[i], value, type, &p->lengths[i]);
-                        break;
+                        p->lengths[i] = 8;
+                        p->formats[i] = 1;
+                } else {
+                        text = encode(p, i, value, type, text);
                 }
         }
 }

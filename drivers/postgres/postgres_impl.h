@@ -140,15 +140,16 @@ typedef struct dal__postgres_params {
         size_t text_room;
 } dal__postgres_params;
 
-/* Checks what the wire can't carry and makes room, so that encoding can't fail. */
-dal_status dal__postgres_params_reserve(dal__postgres_params *p, dal_params params, size_t text_size,
-                                        dal_error *err);
+/*
+ * Checks what the wire can't carry and makes room, so that encoding can't fail. Says whether the values can be sent
+ * to a statement that was prepared with `types` (NULL: no).
+ */
+dal_status dal__postgres_params_check(dal__postgres_params *p, dal_params params, size_t text_size,
+                                      const Oid *types, bool *fit_out, dal_error *err);
 /* Encodes; `types` gives the types a statement was prepared with, NULL = choose. p->types is filled when NULL. */
 void dal__postgres_params_encode(dal__postgres_params *p, dal_params params, const Oid *types);
 /* The type to declare for a value; 0 lets the server infer it. */
 Oid dal__postgres_type_of(const dal_value *value);
-/* Says whether the values can be sent to a statement that was prepared with these types. */
-bool dal__postgres_params_fit(dal_params params, const Oid *types);
 void dal__postgres_params_free(dal__postgres_params *p);
 
 /* ---- connection ----------------------------------------------------------------------------------------- */

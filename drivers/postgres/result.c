@@ -381,7 +381,9 @@ static dal_status end_and_deliver(dal__postgres_conn *conn, const dal_request *r
 {
         PGresult *failure = NULL;
         bool committed = is_committed(request, result);
-        dal_status s = dal__postgres_end_segment(conn, deadline, &failure, committed ? NULL : err);
+        dal_status s = conn->open
+                               ? dal__postgres_end_segment(conn, deadline, &failure, committed ? NULL : err)
+                               : DAL_OK;
 
         if (committed) {
                 conn->broken |= failure != NULL;
@@ -400,6 +402,18 @@ static dal_status open_stream(dal__postgres_conn *conn, const dal_request *reque
         return dal__postgres_open_rows(conn, result, true, out, err);
 }
 
+/* Says whether the plain statement's answer has ended already, as it usually has, in the same packet. */
+static bool has_ended(dal__postgres_conn *conn)
+{
+        if (PQisBusy(conn->pg))
+                return false;
+        conn->state = PQtransactionStatus(conn->pg);
+        if (conn->state == PQTRANS_ACTIVE || conn->state == PQTRANS_UNKNOWN)
+                return false;
+        conn->open = false;
+        return true;
+}
+
 static dal_status plain_result(dal__postgres_conn *conn, const dal_request *request, dal_deadline deadline,
                                dal_result *out, dal_error *err)
 {
@@ -413,6 +427,11 @@ static dal_status plain_result(dal__postgres_conn *conn, const dal_request *requ
         result = PQgetResult(conn->pg);
         switch (PQresultStatus(result)) {
         case PGRES_TUPLES_OK:
+                if (has_ended(conn) && request->kind != DAL_REQUEST_SCRIPT) {
+                        out->n_rows = rows_of_tag(PQcmdStatus(result));
+                        return dal__postgres_open_rows(conn, result, false, out, err);
+                }
+                return end_and_deliver(conn, request, result, deadline, out, err);
         case PGRES_COMMAND_OK:
         case PGRES_EMPTY_QUERY:
                 return end_and_deliver(conn, request, result, deadline, out, err);
@@ -452,8 +471,12 @@ static dal_status pipelined_result(dal__postgres_conn *conn, dal__postgres_item 
         return deliver(conn, item->request, result, out, err);
 }
 
-static dal_status not_executed(dal_error *err)
+static dal_status skip_result(dal__postgres_conn *conn, dal_error *err)
 {
+        dal__postgres_item *item = &conn->items[conn->i_next++];
+
+        if (item->prepared)
+                dal__postgres_release(conn, item, false);
         return dal_error_set(err, DAL_CLASS_NOT_EXECUTED,
                              "not executed: an earlier request of the same flush failed");
 }
@@ -470,19 +493,17 @@ dal_status dal__postgres_result(void *state, dal_deadline deadline, dal_result *
                 return s ? s : dal__postgres_lost(conn, false, err);
         if (conn->i_next == conn->n_flushed)
                 return dal_error_set(err, DAL_CLASS_STATE, "no request was flushed whose result is due");
-        item = &conn->items[conn->i_next];
-        if (conn->i_next < conn->i_skip) {
-                conn->i_next++;
-                s = not_executed(err);
-        } else {
-                if (conn->i_next == conn->i_sent && (s = dal__postgres_send_segment(conn, deadline, err)))
-                        return s; /* the connection is gone */
-                conn->i_next++;
-                s = conn->pipelined ? pipelined_result(conn, item, deadline, out, &prepared_ok, err)
-                                    : plain_result(conn, item->request, deadline, out, err);
-        }
-        if (item->prepared)
+        if (conn->i_next < conn->i_skip)
+                return skip_result(conn, err);
+        if (conn->i_next == conn->i_sent && (s = dal__postgres_send_segment(conn, deadline, err)))
+                return s; /* the connection is gone */
+        item = &conn->items[conn->i_next++];
+        s = conn->pipelined ? pipelined_result(conn, item, deadline, out, &prepared_ok, err)
+                            : plain_result(conn, item->request, deadline, out, err);
+        if (item->prepares || (item->prepared && !item->prepared->owner))
                 dal__postgres_release(conn, item, prepared_ok);
+        else if (item->prepared)
+                item->prepared->n_items--;
         return s;
 }
 

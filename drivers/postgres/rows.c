@@ -139,7 +139,7 @@ static dal_status undecodable(dal__postgres_conn *conn, uint32_t i, dal__postgre
                              name, conn->columns[i].type);
 }
 
-static dal_status decode_row(dal__postgres_conn *conn, dal_error *err)
+static dal_status decode_row(dal__postgres_conn *conn, const dal_value **cells_out, dal_error *err)
 {
         int row = conn->i_row++;
         const PGresult *rows = conn->rows;
@@ -149,20 +149,22 @@ static dal_status decode_row(dal__postgres_conn *conn, dal_error *err)
                 return no_memory(err);
         room = conn->text;
         for (uint32_t i = 0; i < conn->n_columns; i++) {
-                const dal__postgres_column *column = &conn->columns[i];
-                dal__postgres_decoded decoded;
+                dal__postgres_kind kind = (dal__postgres_kind)conn->columns[i].kind;
+                dal_value *cell = &conn->cells[i];
                 int size = PQgetlength(rows, row, (int)i);
 
                 if (size == 0 && PQgetisnull(rows, row, (int)i)) {
-                        conn->cells[i].type = DAL_TYPE_NULL;
-                        continue;
+                        cell->type = DAL_TYPE_NULL;
+                } else {
+                        const char *bytes = PQgetvalue(rows, row, (int)i);
+                        dal__postgres_decoded decoded =
+                                dal__postgres_decode(kind, bytes, (size_t)size, &room, cell);
+
+                        if (decoded != PG_DECODED)
+                                return undecodable(conn, i, decoded, err);
                 }
-                decoded =
-                        dal__postgres_decode((dal__postgres_kind)column->kind, PQgetvalue(rows, row, (int)i),
-                                             (size_t)size, &room, &conn->cells[i]);
-                if (decoded != PG_DECODED)
-                        return undecodable(conn, i, decoded, err);
         }
+        *cells_out = conn->cells;
         return DAL_OK;
 }
 
@@ -207,34 +209,26 @@ static dal_status next_part(dal__postgres_conn *conn, dal_deadline deadline, dal
         return DAL_OK;
 }
 
-/* Keeps the columns' names, for whoever asks for them now, but not a large result. */
-static dal_status end_rows(dal__postgres_conn *conn)
-{
-        if (conn->names) {
-                PQclear(conn->rows);
-                conn->rows = NULL;
-                conn->i_row = conn->n_rows = 0;
-        }
-        return DAL_OK;
-}
-
 dal_status dal__postgres_fetch(void *state, dal_deadline deadline, const dal_value **cells_out,
                                dal_error *err)
 {
         dal__postgres_conn *conn = state;
-        dal_status s = DAL_OK;
+        dal_status s;
 
         *cells_out = NULL;
-        if (conn->i_row == conn->n_rows) {
-                if (conn->streaming && (s = next_part(conn, deadline, err)))
-                        return s;
-                if (conn->i_row == conn->n_rows)
-                        return end_rows(conn);
+        if (conn->i_row < conn->n_rows)
+                return decode_row(conn, cells_out, err);
+        if (conn->streaming) {
+                s = next_part(conn, deadline, err);
+                if (s || conn->n_rows)
+                        return s ? s : decode_row(conn, cells_out, err);
         }
-        s = decode_row(conn, err);
-        if (s == DAL_OK)
-                *cells_out = conn->cells;
-        return s;
+        if (conn->names && conn->rows) {
+                PQclear(conn->rows); /* large: only the columns' names are kept */
+                conn->rows = NULL;
+                conn->i_row = conn->n_rows = 0;
+        }
+        return DAL_OK;
 }
 
 /* Reads rows away until `until`; *last_out is the result that ends them, NULL when the time was up. */

@@ -196,6 +196,12 @@ static dal_status no_memory(dal_error *err)
         return unqueued(err, DAL_ERR_NOMEM);
 }
 
+static dal_status no_mode(dal_error *err)
+{
+        dal_error_set(err, DAL_CLASS_UNSUPPORTED, "PostgreSQL has no transaction mode to switch");
+        return unqueued(err, DAL_ERR_UNSUPPORTED);
+}
+
 static bool grow_items(dal__postgres_conn *conn)
 {
         uint32_t room = conn->items_room ? 2 * conn->items_room : 8;
@@ -208,35 +214,31 @@ static bool grow_items(dal__postgres_conn *conn)
         return true;
 }
 
-/* The statement's server-side form, or a new one whose preparation will travel with this request. */
-static bool find_prepared(dal__postgres_conn *conn, const dal_request *request, dal__postgres_item *item)
+/* Checks the values; finds the statement's server-side form, or makes one whose preparation will travel along. */
+static dal_status take_statement(dal__postgres_conn *conn, const dal_request *request,
+                                 dal__postgres_item *item, dal_error *err)
 {
-        dal__postgres_prepared *prepared = *slot_of(request);
+        dal__postgres_prepared *prepared = request->kind == DAL_REQUEST_STMT ? *slot_of(request) : NULL;
+        bool fit;
+        dal_status s = dal__postgres_params_check(&conn->params, request->params, request->text_size,
+                                                  prepared ? prepared->types : NULL, &fit, err);
 
-        item->prepares = !prepared || !dal__postgres_params_fit(request->params, prepared->types);
-        if (item->prepares)
-                prepared = prepare_anew(conn, request);
+        if (s || request->kind == DAL_REQUEST_TEXT)
+                return s;
+        item->prepares = !fit;
+        if (!fit && !(prepared = prepare_anew(conn, request)))
+                return no_memory(err);
         item->prepared = prepared;
-        if (prepared)
-                prepared->n_items++;
-        return prepared != NULL;
+        prepared->n_items++;
+        return DAL_OK;
 }
 
 dal_status dal__postgres_queue(void *state, const dal_request *request, dal_error *err)
 {
         dal__postgres_conn *conn = state;
         dal__postgres_item *item;
-        dal_status s;
+        dal_status s = DAL_OK;
 
-        if (request->kind == DAL_REQUEST_MODE) {
-                dal_error_set(err, DAL_CLASS_UNSUPPORTED, "PostgreSQL has no transaction mode to switch");
-                return unqueued(err, DAL_ERR_UNSUPPORTED);
-        }
-        if (has_statement(request) && request->params.n_values) {
-                s = dal__postgres_params_reserve(&conn->params, request->params, request->text_size, err);
-                if (s)
-                        return s;
-        }
         if (conn->i_next == conn->n_items && !conn->open)
                 conn->i_next = conn->i_sent = conn->i_skip = conn->n_flushed = conn->n_items = 0;
         if (conn->n_items == conn->items_room && !grow_items(conn))
@@ -245,10 +247,13 @@ dal_status dal__postgres_queue(void *state, const dal_request *request, dal_erro
         memset(item, 0, sizeof *item);
         item->request = request;
         item->n_replies = 1;
-        if (request->kind == DAL_REQUEST_STMT && !find_prepared(conn, request, item))
-                return no_memory(err);
-        conn->n_items++;
-        return DAL_OK;
+        if (has_statement(request))
+                s = take_statement(conn, request, item, err);
+        else if (request->kind == DAL_REQUEST_MODE)
+                s = no_mode(err);
+        if (s == DAL_OK)
+                conn->n_items++;
+        return s;
 }
 
 /* ---- segments ------------------------------------------------------------------------------------------------- */
@@ -426,7 +431,7 @@ static bool pipeline_closing(dal__postgres_conn *conn)
         return PQpipelineSync(conn->pg);
 }
 
-static bool send_pipeline(dal__postgres_conn *conn, uint32_t end)
+static bool send_pipeline(dal__postgres_conn *conn, uint32_t begin, uint32_t end)
 {
         dal_request_kind last = conn->items[end - 1].request->kind;
         bool ends_idle = !conn->in_tx || last == DAL_REQUEST_COMMIT || last == DAL_REQUEST_ROLLBACK;
@@ -434,7 +439,7 @@ static bool send_pipeline(dal__postgres_conn *conn, uint32_t end)
         if (!PQenterPipelineMode(conn->pg))
                 return false;
         conn->pipelined = true;
-        for (uint32_t i = conn->i_sent; i < end; i++)
+        for (uint32_t i = begin; i < end; i++)
                 if (!pipeline_item(conn, &conn->items[i]))
                         return false;
         if (!PQpipelineSync(conn->pg))
@@ -464,37 +469,45 @@ void dal__postgres_set_stream(PGconn *pg)
 #endif
 }
 
-dal_status dal__postgres_send_segment(dal__postgres_conn *conn, dal_deadline deadline, dal_error *err)
+/* What is known about the segment that [i_sent, end) make. */
+static void start_segment(dal__postgres_conn *conn, uint32_t end, bool begins, bool read_only)
 {
-        dal__postgres_item *first = &conn->items[conn->i_sent];
-        bool begins = first->request->kind == DAL_REQUEST_BEGIN;
-        uint32_t end = conn->i_sent;
-
         conn->in_tx = begins || conn->state != PQTRANS_IDLE;
         if (begins || !conn->in_tx)
-                conn->tx_read_only = begins && first->request->read_only;
+                conn->tx_read_only = read_only;
         atomic_store_explicit(&conn->cancel_sent, false, memory_order_relaxed);
+        conn->n_trailing = 0;
+        conn->i_sent = end;
+        conn->open = conn->quiet = true;
+}
+
+dal_status dal__postgres_send_segment(dal__postgres_conn *conn, dal_deadline deadline, dal_error *err)
+{
+        uint32_t begin = conn->i_sent, end = begin;
+        dal__postgres_item *first = &conn->items[begin];
+        bool begins = first->request->kind == DAL_REQUEST_BEGIN;
+
+        conn->in_tx = begins || conn->state != PQTRANS_IDLE;
         while (!conn->items[end].ends_flush && !ends_segment(conn, end))
                 end++;
         end++;
-        conn->n_trailing = 0;
-        if (end == conn->i_sent + 1 && is_plain(conn, first)) {
+        start_segment(conn, end, begins, begins && first->request->read_only);
+        if (end == begin + 1 && is_plain(conn, first)) {
                 if (!send_plain(conn, first))
                         return dal__postgres_lost(conn, true, err);
-        } else if (!send_pipeline(conn, end)) {
+        } else if (!send_pipeline(conn, begin, end)) {
                 return dal__postgres_lost(conn, false, err);
         }
         /* Before anything of the answer is looked at. */
         if (first->n_replies == 1 && dal__postgres_streams(first->request))
                 dal__postgres_set_stream(conn->pg);
-        conn->open = conn->quiet = true;
-        conn->i_sent = end;
         return dal__postgres_drain_output(conn, deadline, err);
 }
 
 dal_status dal__postgres_flush(void *state, dal_deadline deadline, dal_error *err)
 {
         dal__postgres_conn *conn = state;
+        dal__postgres_item *last;
         dal_status s;
 
         if (conn->n_flushed == conn->n_items)
@@ -503,9 +516,19 @@ dal_status dal__postgres_flush(void *state, dal_deadline deadline, dal_error *er
                 return dal__postgres_lost(conn, true, err);
         if (dal__postgres_has_rows(conn) && (s = dal__postgres_discard(conn, deadline, err)))
                 return s;
-        conn->items[conn->n_items - 1].ends_flush = true;
+        last = &conn->items[conn->n_items - 1];
+        last->ends_flush = true;
         conn->n_flushed = conn->n_items;
         if (conn->i_next < conn->i_sent)
                 return DAL_OK; /* goes out when the answers to the flush before it were taken */
+        /* The usual case, and the cheapest way through it: one statement that the server knows. */
+        if (conn->n_items == conn->i_sent + 1 && last->prepared && is_plain(conn, last)) {
+                start_segment(conn, conn->n_items, false, false);
+                if (!send_prepared(conn, last->request, last->prepared))
+                        return dal__postgres_lost(conn, true, err);
+                if ((last->request->flags | last->request->stmt->flags) & DAL_STMT_STREAM)
+                        dal__postgres_set_stream(conn->pg);
+                return PQflush(conn->pg) > 0 ? dal__postgres_drain_output(conn, deadline, err) : DAL_OK;
+        }
         return dal__postgres_send_segment(conn, deadline, err);
 }
