@@ -334,7 +334,6 @@ static dal_status commit(dal_tx *tx, dal_error *failure)
 dal_status dal__tx_attempt(dal_tx *tx, dal_tx_fn *fn, void *arg, dal_error *err)
 {
         const dal_tx_options *options = tx->options;
-        bool in_doubt = false;
         dal_error failure;
         dal_status s;
 
@@ -343,23 +342,31 @@ dal_status dal__tx_attempt(dal_tx *tx, dal_tx_fn *fn, void *arg, dal_error *err)
         s = dal_conn_begin(tx->conn, options->isolation, options->read_only, tx->deadline, &failure);
         if (s == DAL_OK) {
                 s = call(tx, fn, arg, &failure);
+                tx->outcome = DAL__TX_ROLLED_BACK;
                 if (s == DAL_OK) {
                         s = commit(tx, &failure);
-                        in_doubt = s == DAL_ERR_IN_DOUBT;
+                        if (s == DAL_OK)
+                                tx->outcome = DAL__TX_COMMITTED;
+                        else if (s == DAL_ERR_IN_DOUBT)
+                                tx->outcome = DAL__TX_IN_DOUBT;
                 } else {
                         /* A failure closes the connection, which rolls back too. */
                         dal_conn_rollback(tx->conn, dal__conn_grace(tx->deadline), NULL);
                 }
         }
-        if (s == DAL_OK)
-                call_hooks(&tx->on_commit);
-        else if (!in_doubt)
-                call_hooks(&tx->on_rollback);
-        dal_mem_free(tx->on_commit.items);
-        dal_mem_free(tx->on_rollback.items);
         if (s && err) {
                 *err = failure;
                 err->shard = tx->shard;
         }
         return s;
+}
+
+void dal__tx_end(dal_tx *tx)
+{
+        if (tx->outcome == DAL__TX_COMMITTED)
+                call_hooks(&tx->on_commit);
+        else if (tx->outcome == DAL__TX_ROLLED_BACK)
+                call_hooks(&tx->on_rollback);
+        dal_mem_free(tx->on_commit.items);
+        dal_mem_free(tx->on_rollback.items);
 }

@@ -19,6 +19,13 @@ typedef struct dal__tx_hooks {
         size_t n, n_room;
 } dal__tx_hooks;
 
+typedef enum dal__tx_outcome {
+        DAL__TX_NOT_BEGUN,
+        DAL__TX_COMMITTED,
+        DAL__TX_ROLLED_BACK,
+        DAL__TX_IN_DOUBT
+} dal__tx_outcome;
+
 /* One attempt at a unit of work. The loop around it lives with the cluster, which knows where to go. */
 struct dal_tx {
         dal_conn *conn;
@@ -32,12 +39,15 @@ struct dal_tx {
         pthread_t thread;
         dal_error failure; /* the first failure of this attempt that spoilt the transaction */
         dal__tx_hooks on_commit, on_rollback;
+        dal__tx_outcome outcome;
 };
 
 /*
- * Runs one attempt on a leased connection that is idle: begin, the function, commit or rollback, hooks. On failure
- * *err is complete, and its bits say whether another attempt can help.
+ * Runs one attempt on a leased connection that is idle: begin, the function, commit or rollback. On failure *err is
+ * complete, and its bits say whether another attempt can help. Either way dal__tx_end() comes next.
  */
 dal_status dal__tx_attempt(dal_tx *tx, dal_tx_fn *fn, void *arg, dal_error *err);
+/* Calls the hooks that the outcome asks for. The lease may be gone by then: a hook may want one of its own. */
+void dal__tx_end(dal_tx *tx);
 
 #endif

@@ -9,13 +9,6 @@
 
 /* ---- finding the way ----------------------------------------------------------------------------------------------- */
 
-dal_status dal__cluster_check_open(const dal_cluster *cluster, dal_error *err)
-{
-        if (!atomic_load_explicit(&cluster->closing, memory_order_relaxed))
-                return DAL_OK;
-        return dal_error_set(err, DAL_CLASS_STATE, "the cluster is being closed");
-}
-
 dal_deadline dal__cluster_deadline(const dal_cluster *cluster, uint32_t timeout_ms)
 {
         return dal_clock_after_ms(timeout_ms ? timeout_ms : cluster->options.timeout_ms);
@@ -53,7 +46,7 @@ static dal_status find_by_number(const dal_cluster *cluster, uint16_t number, da
         return dal_error_set(err, DAL_CLASS_ARGUMENT, "the cluster has no shard %u", number);
 }
 
-/* ---- one transaction inside another ----------------------------------------------------------------------------------- */
+/* ---- who is inside ----------------------------------------------------------------------------------------------------- */
 
 static uint32_t bucket_of_thread(pthread_t thread)
 {
@@ -63,6 +56,53 @@ static uint32_t bucket_of_thread(pthread_t thread)
         return (uint32_t)((bits * 0x9e3779b97f4a7c15u) >> 58) % DAL__RUNNING_BUCKETS;
 }
 
+dal_status dal__cluster_begin_call(dal_cluster *cluster, dal_error *err)
+{
+        /* Counted before `closing` is looked at: dal_cluster_close() sets that before it counts. */
+        atomic_fetch_add(&cluster->running[bucket_of_thread(pthread_self())].n_calls, 1);
+        if (!atomic_load(&cluster->closing))
+                return DAL_OK;
+        dal__cluster_end_call(cluster);
+        return dal_error_set(err, DAL_CLASS_STATE, "the cluster is being closed");
+}
+
+void dal__cluster_end_call(dal_cluster *cluster)
+{
+        /* The last touch: whoever closes the cluster may free it now. */
+        atomic_fetch_sub(&cluster->running[bucket_of_thread(pthread_self())].n_calls, 1);
+}
+
+static uint32_t count_calls(dal_cluster *cluster, const char **where_out)
+{
+        uint32_t n = 0;
+
+        *where_out = NULL;
+        for (uint32_t i = 0; i < DAL__RUNNING_BUCKETS; i++) {
+                n += atomic_load(&cluster->running[i].n_calls);
+                pthread_mutex_lock(&cluster->running[i].lock);
+                if (cluster->running[i].first)
+                        *where_out = cluster->running[i].first->here;
+                pthread_mutex_unlock(&cluster->running[i].lock);
+        }
+        return n;
+}
+
+dal_status dal__cluster_drain_calls(dal_cluster *cluster, dal_deadline deadline, dal_error *err)
+{
+        const char *where;
+        uint32_t n;
+
+        /* Looking again is plain, and safe where a signal is not: who leaves must not touch the cluster any more. */
+        while ((n = count_calls(cluster, &where)) != 0)
+                if (!dal__retry_sleep(1, deadline))
+                        return dal_error_set(err, DAL_CLASS_DEADLINE,
+                                             "the cluster is still in use: %u calls are under way without a "
+                                             "connection (%s); call again",
+                                             n, where ? where : "pausing before a retry");
+        return DAL_OK;
+}
+
+/* A transaction inside another on the same thread would wait for its own locks, or for its own connection. */
 static dal_status enter(dal_cluster *cluster, dal__running *running, const char *here, dal_error *err)
 {
         uint32_t i = bucket_of_thread(pthread_self());
@@ -70,9 +110,10 @@ static dal_status enter(dal_cluster *cluster, dal__running *running, const char 
 
         running->thread = pthread_self();
         running->here = here;
+        running->in_tx = false;
         pthread_mutex_lock(&cluster->running[i].lock);
         for (dal__running *other = cluster->running[i].first; other; other = other->next)
-                if (pthread_equal(other->thread, running->thread))
+                if (pthread_equal(other->thread, running->thread) && other->in_tx)
                         outer = other->here;
         if (!outer) {
                 running->next = cluster->running[i].first;
@@ -132,8 +173,8 @@ static bool pause_before_retry(dal_cluster *cluster, const char *here, uint32_t 
                 return false;
         report_retry(cluster, here, attempt, delay_ms, failure);
         if (failure->error_class == DAL_CLASS_STALE_MAP)
-                (void)!dal_cluster_refresh(
-                        cluster, NULL); /* if it can't be read now, the next refusal says so again */
+                /* If it can't be read now, the next refusal says so again. */
+                (void)!dal__cluster_refresh(cluster, deadline, NULL);
         return true;
 }
 
@@ -151,51 +192,51 @@ static dal_status find_target(const dal_cluster *cluster, const struct target *t
                                  : find_by_key(cluster, &target->key, out, err);
 }
 
-static dal_status attempt_once(const char *here, dal_cluster *cluster, const struct target *target,
+static dal_status attempt_once(dal_cluster *cluster, const struct target *target, dal__running *running,
                                dal_tx *tx, dal_tx_fn *fn, void *arg, dal_error *err)
 {
-        dal__shard *shard = NULL;
+        dal__shard *shard;
         dal_status s = find_target(cluster, target, &shard, err);
 
         if (s == DAL_OK)
-                s = dal__cluster_acquire(here, cluster, shard, true, tx->deadline, &tx->conn, err);
+                s = dal__cluster_acquire(running->here, cluster, shard, true, tx->deadline, &tx->conn, err);
         if (s)
                 return s;
         tx->shard = shard->number;
+        running->in_tx = true;
         s = dal__tx_attempt(tx, fn, arg, err);
         dal_pool_release(shard->pool, tx->conn);
+        running->in_tx = false;
+        dal__tx_end(tx);
         return s;
 }
 
-static dal_status check_tx_options(const dal_tx_options *options, dal_error *err)
+static dal_status read_tx_options(const dal_tx_options *given, dal_tx_options *options, dal_error *err)
 {
-        if (options->struct_size == 0 || options->struct_size > sizeof *options)
+        static const dal_tx_options defaults = DAL_TX_OPTIONS_INIT;
+
+        *options = defaults;
+        if (!given)
+                return DAL_OK;
+        if (given->struct_size == 0 || given->struct_size > sizeof *options)
                 return dal_error_set(err, DAL_CLASS_ARGUMENT,
                                      "fill dal_tx_options by DAL_TX_OPTIONS_INIT first");
+        /* Who was compiled with an older header gave fewer of them. */
+        memcpy(options, given, given->struct_size);
         if ((unsigned)options->isolation > DAL_ISOLATION_SERIALIZABLE)
                 return dal_error_set(err, DAL_CLASS_ARGUMENT, "isolation %d is not one of enum dal_isolation",
                                      (int)options->isolation);
         return DAL_OK;
 }
 
-static dal_status run(const char *here, dal_cluster *cluster, const struct target *target,
-                      const dal_tx_options *given, dal_tx_fn *fn, void *arg, dal_error *err)
+static dal_status run_inside(dal__running *running, dal_cluster *cluster, const struct target *target,
+                             const dal_tx_options *options, dal_tx_fn *fn, void *arg, dal_error *err)
 {
-        static const dal_tx_options defaults = DAL_TX_OPTIONS_INIT;
-        const dal_tx_options *options = given ? given : &defaults;
+        dal_deadline deadline = dal__cluster_deadline(cluster, options->timeout_ms);
         dal_error failure; /* filled by a failure only */
-        dal__running running;
-        dal_deadline deadline;
         uint64_t random = 0;
-        dal_status s = dal__cluster_check_open(cluster, err);
+        dal_status s;
 
-        if (s == DAL_OK)
-                s = check_tx_options(options, err);
-        if (s == DAL_OK)
-                s = enter(cluster, &running, here, err);
-        if (s)
-                return s;
-        deadline = dal__cluster_deadline(cluster, options->timeout_ms);
         for (uint32_t attempt = 1;; attempt++) {
                 dal_tx tx;
 
@@ -205,14 +246,35 @@ static dal_status run(const char *here, dal_cluster *cluster, const struct targe
                 tx.key = target->key;
                 tx.deadline = deadline;
                 tx.attempt = attempt;
-                s = attempt_once(here, cluster, target, &tx, fn, arg, &failure);
-                if (s == DAL_OK || !pause_before_retry(cluster, here, attempt, options->max_attempts,
+                s = attempt_once(cluster, target, running, &tx, fn, arg, &failure);
+                if (s == DAL_OK || !pause_before_retry(cluster, running->here, attempt, options->max_attempts,
                                                        options->retry_unique, deadline, &random, &failure))
                         break;
         }
-        leave(cluster, &running);
         if (s && err)
                 *err = failure;
+        return s;
+}
+
+static dal_status run(const char *here, dal_cluster *cluster, const struct target *target,
+                      const dal_tx_options *given, dal_tx_fn *fn, void *arg, dal_error *err)
+{
+        dal_tx_options options;
+        dal__running running;
+        dal_status s = read_tx_options(given, &options, err);
+
+        if (s == DAL_OK && !fn)
+                s = dal_error_set(err, DAL_CLASS_ARGUMENT, "dal_cluster_run() needs a function, not NULL");
+        if (s == DAL_OK)
+                s = dal__cluster_begin_call(cluster, err);
+        if (s)
+                return s;
+        s = enter(cluster, &running, here, err);
+        if (s == DAL_OK) {
+                s = run_inside(&running, cluster, target, &options, fn, arg, err);
+                leave(cluster, &running);
+        }
+        dal__cluster_end_call(cluster);
         return s;
 }
 
@@ -262,7 +324,7 @@ static dal_status single_once(const char *here, dal_cluster *cluster, const dal_
                               const dal_stmt *stmt, dal_params params, dal_deadline deadline,
                               int64_t *n_rows_out, dal_rows **rows_out, dal_error *err)
 {
-        dal__shard *shard = NULL;
+        dal__shard *shard;
         dal_conn *conn;
         dal_status s = find_by_key(cluster, key, &shard, err);
 
@@ -294,19 +356,19 @@ static dal_status single(const char *here, dal_cluster *cluster, const dal_key *
         dal_deadline deadline = dal__cluster_deadline(cluster, 0);
         dal_error failure; /* filled by a failure only */
         uint64_t random = 0;
-        dal_status s = dal__cluster_check_open(cluster, err);
+        dal_status s = dal__cluster_begin_call(cluster, err);
 
         if (s)
                 return s;
         for (uint32_t attempt = 1;; attempt++) {
                 s = single_once(here, cluster, key, stmt, params, deadline, n_rows_out, rows_out, &failure);
-                if (s == DAL_OK)
-                        return DAL_OK;
-                if (!pause_before_retry(cluster, here, attempt, 0, false, deadline, &random, &failure))
+                if (s == DAL_OK ||
+                    !pause_before_retry(cluster, here, attempt, 0, false, deadline, &random, &failure))
                         break;
         }
-        if (err)
+        if (s && err)
                 *err = failure;
+        dal__cluster_end_call(cluster);
         return s;
 }
 
@@ -345,7 +407,7 @@ static dal_status find_by_index(const dal_cluster *cluster, uint16_t i_shard, da
 
 dal_status dal_cluster_shard_info(dal_cluster *cluster, uint16_t i_shard, dal_shard_info *out, dal_error *err)
 {
-        dal__shard *shard = NULL;
+        dal__shard *shard;
         dal_status s = find_by_index(cluster, i_shard, &shard, err);
 
         if (s)
@@ -371,20 +433,23 @@ uint64_t dal_cluster_map_version(const dal_cluster *cluster)
 dal_status dal_cluster_lease_at(const char *here, dal_cluster *cluster, uint16_t i_shard, dal_conn **out,
                                 dal_error *err)
 {
-        dal__shard *shard = NULL;
-        dal_status s = dal__cluster_check_open(cluster, err);
+        dal__shard *shard;
+        dal_status s = dal__cluster_begin_call(cluster, err);
 
         *out = NULL;
+        if (s)
+                return s;
+        s = find_by_index(cluster, i_shard, &shard, err);
         if (s == DAL_OK)
-                s = find_by_index(cluster, i_shard, &shard, err);
-        return s ? s
-                 : dal__cluster_acquire(here, cluster, shard, false, dal__cluster_deadline(cluster, 0), out,
-                                        err);
+                s = dal__cluster_acquire(here, cluster, shard, false, dal__cluster_deadline(cluster, 0), out,
+                                         err);
+        dal__cluster_end_call(cluster);
+        return s;
 }
 
 void dal_cluster_release(dal_cluster *cluster, uint16_t i_shard, dal_conn *conn)
 {
-        dal__shard *shard = NULL;
+        dal__shard *shard;
 
         if (find_by_index(cluster, i_shard, &shard, NULL) == DAL_OK)
                 dal_pool_release(shard->pool, conn);

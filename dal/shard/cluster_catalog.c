@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "shard/cluster_state.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <string.h>
 #include <time.h>
@@ -84,7 +83,21 @@ static dal_status check_header(const dal_cluster *cluster, const struct header *
                 return dal_error_set(err, DAL_CLASS_NO_SHARD,
                                      "the catalog at %s now describes another cluster (%s instead of %s)",
                                      dal_dsn_redacted(cluster->dsn), header->cluster_id, cluster->cluster_id);
+        if (!header->cluster_id[0]) /* without it a shard could not be told from a stranger */
+                return dal_error_set(
+                        err, DAL_CLASS_NO_SHARD,
+                        "the catalog at %s has an empty cluster_id; run `dalctl cluster init` again",
+                        dal_dsn_redacted(cluster->dsn));
         return DAL_OK;
+}
+
+/* Says which row of dal_shard it was: a URL's own errors can't know. */
+static dal_status name_shard(int32_t number, dal_status s, dal_error *err)
+{
+        if (s && err)
+                dal_error_set(err, err->error_class, "shard %d in dal_shard: %.400s", (int)number,
+                              err->message);
+        return s;
 }
 
 static dal_status read_shard_row(dal_cluster *cluster, dal_rows *rows, dal_error *err)
@@ -108,7 +121,9 @@ static dal_status read_shard_row(dal_cluster *cluster, dal_rows *rows, dal_error
         if (s == DAL_OK)
                 s = dal_dsn_derive(raw, cluster->dsn, NULL, &dsn, err);
         dal_dsn_free(raw);
-        return s ? s : dal__cluster_add_shard(cluster, (uint16_t)number, dsn, NULL, err);
+        if (s == DAL_OK)
+                s = dal__cluster_add_shard(cluster, (uint16_t)number, dsn, NULL, err);
+        return name_shard(number, s, err);
 }
 
 static dal_status read_slot_row(dal_cluster *cluster, dal_rows *rows, dal_error *err)
@@ -170,7 +185,7 @@ static dal_status load_from(dal_cluster *cluster, dal_conn *conn, dal_deadline d
         if (s || !*found_out)
                 return s;
         s = check_header(cluster, &header, err);
-        if (s || header.map_version == version)
+        if (s || (header.map_version == version && cluster->cluster_id[0]))
                 return s;
         s = read_rows(cluster, conn, &select_shards, DAL_NO_PARAMS, deadline, read_shard_row, err);
         if (s == DAL_OK)
@@ -180,7 +195,8 @@ static dal_status load_from(dal_cluster *cluster, dal_conn *conn, dal_deadline d
                 s = check_coverage(cluster, err);
         if (s)
                 return s;
-        memcpy(cluster->cluster_id, header.cluster_id, sizeof header.cluster_id);
+        if (!cluster->cluster_id[0]) /* once it is known others read it, without a lock */
+                memcpy(cluster->cluster_id, header.cluster_id, sizeof header.cluster_id);
         /* The version was read before the rows: rows of a later one that were seen already do no harm. */
         atomic_store(&cluster->map.version, header.map_version);
         return DAL_OK;
@@ -200,21 +216,55 @@ dal_status dal__cluster_load(dal_cluster *cluster, dal_pool *pool, dal_deadline 
         return s;
 }
 
-dal_status dal_cluster_refresh(dal_cluster *cluster, dal_error *err)
+void dal__cluster_wait(pthread_cond_t *cond, pthread_mutex_t *lock, dal_deadline deadline)
 {
-        dal_status s = dal__cluster_check_open(cluster, err);
-        uint64_t before = atomic_load(&cluster->map.version), after;
-        bool found;
+        struct timespec at = {(time_t)(deadline / 1000000000), (long)(deadline % 1000000000)};
 
-        if (s || !cluster->catalog)
-                return s;
-        /* One reader of the catalog is enough: whoever comes second finds the work done. */
+        (void)pthread_cond_timedwait(cond, lock, &at);
+}
+
+/* One reader of the catalog is enough: whoever comes second waits, and often finds the work done. */
+static dal_status begin_refresh(dal_cluster *cluster, uint64_t before, dal_deadline deadline, bool *mine_out,
+                                dal_error *err)
+{
+        dal_status s = DAL_OK;
+
+        *mine_out = false;
         pthread_mutex_lock(&cluster->refresh_lock);
-        if (atomic_load(&cluster->map.version) == before)
-                s = dal__cluster_load(cluster, cluster->catalog, dal__cluster_deadline(cluster, 0), &found,
-                                      err);
-        after = atomic_load(&cluster->map.version);
+        while (cluster->refreshing && !dal_clock_passed(deadline))
+                dal__cluster_wait(&cluster->refresh_done, &cluster->refresh_lock, deadline);
+        if (cluster->refreshing)
+                s = dal_error_set(err, DAL_CLASS_DEADLINE,
+                                  "the catalog at %s is still being read by another thread",
+                                  dal_dsn_redacted(cluster->dsn));
+        else if (atomic_load(&cluster->map.version) == before)
+                cluster->refreshing = *mine_out = true;
         pthread_mutex_unlock(&cluster->refresh_lock);
+        return s;
+}
+
+static void end_refresh(dal_cluster *cluster)
+{
+        pthread_mutex_lock(&cluster->refresh_lock);
+        cluster->refreshing = false;
+        pthread_cond_broadcast(&cluster->refresh_done);
+        pthread_mutex_unlock(&cluster->refresh_lock);
+}
+
+dal_status dal__cluster_refresh(dal_cluster *cluster, dal_deadline deadline, dal_error *err)
+{
+        uint64_t before = atomic_load(&cluster->map.version), after;
+        bool mine, found;
+        dal_status s;
+
+        if (!cluster->catalog)
+                return DAL_OK;
+        s = begin_refresh(cluster, before, deadline, &mine, err);
+        if (!mine)
+                return s;
+        s = dal__cluster_load(cluster, cluster->catalog, deadline, &found, err);
+        after = atomic_load(&cluster->map.version);
+        end_refresh(cluster);
         if (s == DAL_OK && after != before && cluster->options.on_event) {
                 dal_event event;
 
@@ -226,6 +276,17 @@ dal_status dal_cluster_refresh(dal_cluster *cluster, dal_error *err)
         return s;
 }
 
+dal_status dal_cluster_refresh(dal_cluster *cluster, dal_error *err)
+{
+        dal_status s = dal__cluster_begin_call(cluster, err);
+
+        if (s)
+                return s;
+        s = dal__cluster_refresh(cluster, dal__cluster_deadline(cluster, 0), err);
+        dal__cluster_end_call(cluster);
+        return s;
+}
+
 /* ---- the timer ----------------------------------------------------------------------------------------------------- */
 
 static void *run_timer(void *arg)
@@ -234,22 +295,22 @@ static void *run_timer(void *arg)
         uint64_t random = 0;
 
         pthread_mutex_lock(&cluster->timer_lock);
-        while (!cluster->stop) {
+        while (!cluster->timer_stop) {
                 uint32_t period = cluster->options.map_refresh_ms;
                 uint32_t pause = period - (uint32_t)(dal__retry_random(&random) % (period / 4 + 1));
                 dal_deadline until = dal_clock_after_ms(pause);
-                struct timespec at = {(time_t)(until / 1000000000), (long)(until % 1000000000)};
-                int rc = 0;
 
-                while (!cluster->stop && rc != ETIMEDOUT)
-                        rc = pthread_cond_timedwait(&cluster->timer_wake, &cluster->timer_lock, &at);
-                if (cluster->stop)
+                while (!cluster->timer_stop && !dal_clock_passed(until))
+                        dal__cluster_wait(&cluster->timer_wake, &cluster->timer_lock, until);
+                if (cluster->timer_stop)
                         break;
+                cluster->timer_busy = true;
                 pthread_mutex_unlock(&cluster->timer_lock);
                 /* A catalog that can't be asked changes nothing: the map in use stays good as a hint. */
-                if (dal_cluster_refresh(cluster, NULL) != DAL_OK)
-                        random ^= 1;
+                (void)!dal_cluster_refresh(cluster, NULL);
                 pthread_mutex_lock(&cluster->timer_lock);
+                cluster->timer_busy = false;
+                pthread_cond_broadcast(&cluster->timer_wake);
         }
         pthread_mutex_unlock(&cluster->timer_lock);
         return NULL;
@@ -272,16 +333,26 @@ dal_status dal__cluster_start_timer(dal_cluster *cluster, dal_error *err)
         return DAL_OK;
 }
 
-void dal__cluster_stop_timer(dal_cluster *cluster)
+dal_status dal__cluster_stop_timer(dal_cluster *cluster, dal_deadline deadline, dal_error *err)
 {
+        bool busy;
+
         if (!cluster->has_timer)
-                return;
+                return DAL_OK;
         pthread_mutex_lock(&cluster->timer_lock);
-        cluster->stop = true;
-        pthread_cond_signal(&cluster->timer_wake);
+        cluster->timer_stop = true;
+        pthread_cond_broadcast(&cluster->timer_wake);
+        while (cluster->timer_busy && !dal_clock_passed(deadline))
+                dal__cluster_wait(&cluster->timer_wake, &cluster->timer_lock, deadline);
+        busy = cluster->timer_busy;
         pthread_mutex_unlock(&cluster->timer_lock);
+        if (busy)
+                return dal_error_set(err, DAL_CLASS_DEADLINE,
+                                     "the slot map is still being read from the catalog at %s; call again",
+                                     dal_dsn_redacted(cluster->dsn));
         pthread_join(cluster->timer, NULL);
         cluster->has_timer = false;
+        return DAL_OK;
 }
 
 /* ---- who is behind a connection ------------------------------------------------------------------------------------- */

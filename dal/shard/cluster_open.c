@@ -102,6 +102,7 @@ static void init_locks(dal_cluster *cluster)
         pthread_condattr_init(&attr);
         pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
         pthread_cond_init(&cluster->timer_wake, &attr);
+        pthread_cond_init(&cluster->refresh_done, &attr);
         pthread_condattr_destroy(&attr);
         for (uint32_t i = 0; i < DAL__RUNNING_BUCKETS; i++)
                 pthread_mutex_init(&cluster->running[i].lock, NULL);
@@ -117,6 +118,7 @@ static void free_cluster(dal_cluster *cluster)
         pthread_mutex_destroy(&cluster->refresh_lock);
         pthread_mutex_destroy(&cluster->timer_lock);
         pthread_cond_destroy(&cluster->timer_wake);
+        pthread_cond_destroy(&cluster->refresh_done);
         for (uint32_t i = 0; i < DAL__RUNNING_BUCKETS; i++)
                 pthread_mutex_destroy(&cluster->running[i].lock);
         dal_dsn_free(cluster->dsn);
@@ -185,7 +187,8 @@ dal_status dal_cluster_open(const char *url, const dal_driver *const *drivers, s
         if (s == DAL_OK)
                 s = open_behind(cluster, err);
         if (s) {
-                dal_cluster_close(cluster, 0, NULL); /* nobody holds a lease yet, so this frees */
+                /* Nobody holds a lease yet, and what min_idle connects ends with its own limit: so this frees. */
+                dal_cluster_close(cluster, UINT32_MAX, NULL);
                 return s;
         }
         *out = cluster;
@@ -219,11 +222,13 @@ dal_status dal_cluster_close(dal_cluster *cluster, uint32_t timeout_ms, dal_erro
                         dal_pool_close(cluster->shards[i]->pool);
         if (cluster->catalog)
                 dal_pool_close(cluster->catalog);
-        dal__cluster_stop_timer(cluster); /* its refresh now ends soon: the catalog's pool is closed */
+        s = dal__cluster_stop_timer(cluster, deadline, err);
         for (uint32_t i = 0; s == DAL_OK && i < atomic_load(&cluster->n_shards); i++)
                 s = drain(&cluster->shards[i]->pool, deadline, err);
         if (s == DAL_OK)
                 s = drain(&cluster->catalog, deadline, err);
+        if (s == DAL_OK)
+                s = dal__cluster_drain_calls(cluster, deadline, err);
         if (s == DAL_OK)
                 free_cluster(cluster);
         return s;

@@ -24,10 +24,11 @@ typedef struct dal__shard {
         dal_pool *pool;
 } dal__shard;
 
-/* A transaction under way, to notice one inside another on the same thread. Lives on the runner's stack. */
+/* A dal_cluster_run() under way. Lives on the runner's stack. */
 typedef struct dal__running {
         pthread_t thread;
         const char *here;
+        bool in_tx; /* not while it pauses or calls hooks; for its own thread only */
         struct dal__running *next;
 } dal__running;
 
@@ -47,14 +48,18 @@ struct dal_cluster {
         _Atomic(dal__shard *) by_number[DAL__MAX_SHARDS];
 
         atomic_bool closing;
-        pthread_mutex_t
-                refresh_lock; /* one refresh at a time; held during its I/O, never on a statement's way */
-        pthread_mutex_t timer_lock; /* guards `stop` */
+        pthread_mutex_t refresh_lock; /* guards `refreshing` */
+        pthread_cond_t refresh_done;
+        bool refreshing; /* somebody reads the catalog: one at a time is enough */
+
+        pthread_mutex_t timer_lock; /* guards `timer_stop` and `timer_busy` */
         pthread_cond_t timer_wake;
-        bool stop, has_timer;
+        bool has_timer, timer_stop;
+        bool timer_busy; /* in a refresh, which may take a while */
         pthread_t timer;
 
         struct {
+                _Atomic uint32_t n_calls; /* of this bucket's threads, inside the cluster now */
                 pthread_mutex_t lock;
                 dal__running *first;
         } running[DAL__RUNNING_BUCKETS];
@@ -69,16 +74,26 @@ dal_status dal__cluster_new_pool(dal_cluster *cluster, const dal_driver *driver,
 /* Reads the catalog behind `pool`; *found_out is false if there is none. */
 dal_status dal__cluster_load(dal_cluster *cluster, dal_pool *pool, dal_deadline deadline, bool *found_out,
                              dal_error *err);
-/* Starts and stops the thread that asks for newer maps. */
+/* As dal_cluster_refresh(), with a deadline of the caller's. */
+dal_status dal__cluster_refresh(dal_cluster *cluster, dal_deadline deadline, dal_error *err);
+/* Starts and stops the thread that asks for newer maps; stopping fails when it hangs in a refresh too long. */
 dal_status dal__cluster_start_timer(dal_cluster *cluster, dal_error *err);
-void dal__cluster_stop_timer(dal_cluster *cluster);
+dal_status dal__cluster_stop_timer(dal_cluster *cluster, dal_deadline deadline, dal_error *err);
+/* Waits on a condition with the monotonic clock. */
+void dal__cluster_wait(pthread_cond_t *cond, pthread_mutex_t *lock, dal_deadline deadline);
 /* Finds a shard by its number; NULL if there is none. */
 dal__shard *dal__cluster_find(const dal_cluster *cluster, uint16_t number);
 /* Leases a connection to a shard whose identity is checked at first use. */
 dal_status dal__cluster_acquire(const char *here, dal_cluster *cluster, dal__shard *shard, bool tx_mode,
                                 dal_deadline deadline, dal_conn **out, dal_error *err);
-/* Refuses once dal_cluster_close() was called. */
-dal_status dal__cluster_check_open(const dal_cluster *cluster, dal_error *err);
+/*
+ * Every call that may pause or block stands between these two, on one thread: dal_cluster_close() waits for it also
+ * while it holds no lease. Refused once that was called.
+ */
+dal_status dal__cluster_begin_call(dal_cluster *cluster, dal_error *err);
+void dal__cluster_end_call(dal_cluster *cluster);
+/* Waits until no call is inside any more; DAL_ERR_TIMEOUT names one. */
+dal_status dal__cluster_drain_calls(dal_cluster *cluster, dal_deadline deadline, dal_error *err);
 dal_deadline dal__cluster_deadline(const dal_cluster *cluster, uint32_t timeout_ms);
 
 #endif

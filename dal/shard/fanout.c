@@ -20,6 +20,8 @@ struct fanout {
         dal_rows rows;
         uint32_t n_legs, i_leg;
         dal_rows *current; /* rows of leg i_leg; NULL until its turn */
+        dal_error
+                failure; /* of a leg: told again to whoever asks again, as what follows is not the whole answer */
         struct leg legs[];
 };
 
@@ -65,22 +67,17 @@ static dal_status take_leg(struct fanout *fanout, dal_error *err)
         return DAL_OK;
 }
 
-static dal_status next_of_fanout(dal_rows *rows, const dal_value **cells_out, dal_error *err)
+/* Moves on to the next leg that has a row; NULL after the last one. */
+static dal_status next_of_legs(struct fanout *fanout, const dal_value **cells_out, dal_error *err)
 {
-        struct fanout *fanout = rows->source;
-
-        *cells_out = NULL;
         while (fanout->i_leg < fanout->n_legs) {
                 bool found;
                 dal_status s = fanout->current ? DAL_OK : take_leg(fanout, err);
 
                 if (s == DAL_OK)
                         s = dal_rows_next(fanout->current, &found, err);
-                if (s) {
-                        if (err)
-                                err->shard = fanout->legs[fanout->i_leg].shard->number;
+                if (s)
                         return s;
-                }
                 if (found) {
                         *cells_out = fanout->current->cells;
                         return DAL_OK;
@@ -93,6 +90,18 @@ static dal_status next_of_fanout(dal_rows *rows, const dal_value **cells_out, da
                 fanout->i_leg++;
         }
         return DAL_OK;
+}
+
+static dal_status next_of_fanout(dal_rows *rows, const dal_value **cells_out, dal_error *err)
+{
+        struct fanout *fanout = rows->source;
+
+        *cells_out = NULL;
+        if (fanout->failure.status == DAL_OK && next_of_legs(fanout, cells_out, &fanout->failure) != DAL_OK)
+                fanout->failure.shard = fanout->legs[fanout->i_leg].shard->number;
+        if (fanout->failure.status && err)
+                *err = fanout->failure;
+        return fanout->failure.status;
 }
 
 /* In order of shard number, so that two fan-outs never wait for each other's leases in a circle. */
@@ -108,20 +117,15 @@ static void sort_legs(struct fanout *fanout)
         }
 }
 
-dal_status dal_fanout_query_at(const char *here, dal_cluster *cluster, const dal_stmt *stmt,
-                               dal_params params, dal_rows **out, dal_error *err)
+static struct fanout *new_fanout(dal_cluster *cluster, dal_error *err)
 {
         uint32_t n = atomic_load(&cluster->n_shards);
-        dal_deadline deadline = dal__cluster_deadline(cluster, 0);
-        struct fanout *fanout;
-        dal_status s = dal__cluster_check_open(cluster, err);
+        struct fanout *fanout = dal_mem_alloc(sizeof *fanout + n * sizeof(struct leg));
 
-        *out = NULL;
-        if (s)
-                return s;
-        fanout = dal_mem_alloc(sizeof *fanout + n * sizeof(struct leg));
-        if (!fanout)
-                return dal_error_set(err, DAL_CLASS_NO_MEMORY, "out of memory for a query to %u shards", n);
+        if (!fanout) {
+                dal_error_set(err, DAL_CLASS_NO_MEMORY, "out of memory for a query to %u shards", n);
+                return NULL;
+        }
         fanout->n_legs = n;
         fanout->rows.next = next_of_fanout;
         fanout->rows.close = close_fanout;
@@ -131,7 +135,16 @@ dal_status dal_fanout_query_at(const char *here, dal_cluster *cluster, const dal
         for (uint32_t i = 0; i < n; i++)
                 fanout->legs[i].shard = cluster->shards[i];
         sort_legs(fanout);
-        for (uint32_t i = 0; s == DAL_OK && i < n; i++) {
+        return fanout;
+}
+
+static dal_status send_legs(const char *here, dal_cluster *cluster, struct fanout *fanout,
+                            const dal_stmt *stmt, dal_params params, dal_error *err)
+{
+        dal_deadline deadline = dal__cluster_deadline(cluster, 0);
+        dal_status s = DAL_OK;
+
+        for (uint32_t i = 0; s == DAL_OK && i < fanout->n_legs; i++) {
                 struct leg *leg = &fanout->legs[i];
 
                 s = dal__cluster_acquire(here, cluster, leg->shard, false, deadline, &leg->conn, err);
@@ -140,12 +153,26 @@ dal_status dal_fanout_query_at(const char *here, dal_cluster *cluster, const dal
                 if (s && err)
                         err->shard = leg->shard->number;
         }
+        return s;
+}
+
+dal_status dal_fanout_query_at(const char *here, dal_cluster *cluster, const dal_stmt *stmt,
+                               dal_params params, dal_rows **out, dal_error *err)
+{
+        dal_status s = dal__cluster_begin_call(cluster, err);
+        struct fanout *fanout;
+
+        *out = NULL;
+        if (s)
+                return s;
+        fanout = new_fanout(cluster, err);
+        s = fanout ? send_legs(here, cluster, fanout, stmt, params, err) : DAL_ERR_NOMEM;
         if (s == DAL_OK)
                 s = take_leg(fanout, err);
-        if (s) {
+        if (s == DAL_OK)
+                *out = &fanout->rows;
+        else if (fanout)
                 close_fanout(&fanout->rows);
-                return s;
-        }
-        *out = &fanout->rows;
-        return DAL_OK;
+        dal__cluster_end_call(cluster);
+        return s;
 }
