@@ -187,6 +187,7 @@ static inline dal_status attempt(struct lone *f, dal_tx_fn *fn, void *arg, dal_e
         tx.shard = LONE_SHARD;
         tx.attempt = 1;
         s = dal__tx_attempt(&tx, fn, arg, err);
+        dal__tx_end(&tx);
         assert_true(s == DAL_OK || err == NULL || err->shard == LONE_SHARD);
         return s;
 }
