@@ -222,6 +222,42 @@ static void cluster__queued_writes_travel_with_commit(struct conf *c)
         conf_cluster_end(c, cluster);
 }
 
+/* More than any socket buffer holds, in both directions: neither side may wait for the other. */
+static dal_status queue_much(dal_tx *tx, void *arg, dal_error *err)
+{
+        static const dal_stmt put = DAL_STMT("put_bytes", "INSERT INTO conf_value (id, y) VALUES (?, ?)");
+        enum {
+                N = 64,
+                SIZE = 256 * 1024
+        };
+        static unsigned char bytes[SIZE];
+        dal_rows *rows = NULL;
+        bool found = true;
+        int64_t *n = arg;
+        dal_status s = DAL_OK;
+
+        for (int64_t id = 1; id <= N && s == DAL_OK; id++)
+                s = dal_tx_queue(tx, &put, DAL_PARAMS(dal_int64(id), dal_bytes(bytes, sizeof bytes)), err);
+        if (s == DAL_OK)
+                s = dal_tx_query(tx, &conf_stream, DAL_PARAMS(dal_int64(100000)), &rows, err);
+        for (*n = 0; s == DAL_OK && found; *n += found)
+                s = dal_rows_next(rows, &found, err);
+        dal_rows_close(rows);
+        return s;
+}
+
+static void cluster__much_at_once_in_both_directions(struct conf *c)
+{
+        dal_cluster *cluster = conf_cluster(c, NULL);
+        dal_tx_options options = DAL_TX_OPTIONS_INIT;
+        int64_t n = 0;
+
+        options.timeout_ms = 60000;
+        OK(dal_cluster_run(cluster, key(), &options, queue_much, &n, &c->err));
+        assert_int_equal(n, 100000);
+        conf_cluster_end(c, cluster);
+}
+
 static dal_status queue_a_failure(dal_tx *tx, void *arg, dal_error *err)
 {
         static const int64_t ids[] = {1, 2, 1, 3};
@@ -490,6 +526,7 @@ const struct conf_case cluster_conf[] = {
         CONF_CASE(cluster__nested_failure_keeps_the_outer_usable),
         CONF_CASE(cluster__nests_deeper),
         CONF_CASE(cluster__queued_writes_travel_with_commit),
+        CONF_CASE(cluster__much_at_once_in_both_directions),
         CONF_CASE(cluster__queued_failure_rolls_everything_back),
         CONF_CASE(cluster__queued_writes_come_before_the_next_statement),
         CONF_CASE(cluster__run_inside_run_refused_naming_both_places),

@@ -46,7 +46,8 @@ static bool place_on_server(struct conf *c)
         bool is_postgres = c->q->dialect == DAL_DIALECT_postgres;
 
         snprintf(c->place, sizeof c->place, "conf_%s_%ld", c->q->name, (long)getpid());
-        snprintf(sql, sizeof sql, "CREATE %s %s", is_postgres ? "SCHEMA" : "DATABASE", c->place);
+        snprintf(sql, sizeof sql,
+                 is_postgres ? "CREATE SCHEMA %s" : "CREATE DATABASE %s CHARACTER SET utf8mb4", c->place);
         if (!script(c, c->server_url, sql))
                 return false;
         conf_url_with(c->url, sizeof c->url, c->server_url, is_postgres ? "schema" : "dbname", c->place);

@@ -39,6 +39,7 @@ struct quirks {
         bool has_login;                                    /* user and password are checked */
         bool has_port;                                     /* is reached by TCP */
         bool ddl_ends_tx;                                  /* DDL commits the open transaction */
+        bool defers_constraints;                           /* has DEFERRABLE INITIALLY DEFERRED */
 };
 
 struct conf {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SQL text: placeholders, dialects, what is refused, and the cache of prepared statements. */
 
+#include <stdlib.h>
+
 #include "conf.h"
 
 static void add_accounts(struct conf *c, int64_t n)
@@ -259,32 +261,76 @@ static void statements__table_changed_under_a_prepared_statement(struct conf *c)
         OK(dal_conn_script(c->conn, "DROP TABLE conf_changing", SOON, &c->err));
 }
 
-static void statements__many_parameters(struct conf *c)
+/* "SELECT COUNT(*) FROM conf_account WHERE id IN (?, ?, ...)" with so many. */
+static char *select_in(uint32_t n)
 {
-        enum {
-                N = 500
-        };
-        static char sql[64 + 4 * N];
-        static dal_value values[N + 1];
-        dal_rows *rows = NULL;
-        int64_t n = 0;
-        size_t size;
+        static const char head[] = "SELECT COUNT(*) FROM conf_account WHERE id IN (";
+        char *sql = malloc(sizeof head + 2 * (size_t)n + 1), *end;
 
+        assert_non_null(sql);
+        memcpy(sql, head, sizeof head);
+        end = sql + sizeof head - 1;
+        for (uint32_t i = 0; i < n; i++, end += 2)
+                memcpy(end, "?,", 2);
+        memcpy(end - 1, ")", 2);
+        return sql;
+}
+
+/* As many as the engine takes, and then one more, which is refused before anything is sent. */
+static void statements__parameters_up_to_the_limit(struct conf *c)
+{
+        uint32_t n = c->driver->max_params;
+        dal_value *values = calloc((size_t)n + 1, sizeof *values);
+        char *most = select_in(n), *more = select_in(n + 1);
+        dal_rows *rows = NULL;
+        int64_t count = 0;
+
+        assert_non_null(values);
         add_accounts(c, 3);
-        size = (size_t)snprintf(sql, sizeof sql, "SELECT COUNT(*) FROM conf_account WHERE id IN (?");
-        values[0] = dal_int64(1);
-        for (size_t i = 1; i < N; i++) {
-                size += (size_t)snprintf(sql + size, sizeof sql - size, ", ?");
+        for (uint32_t i = 0; i <= n; i++)
                 values[i] = dal_int64((int64_t)i + 1);
+        if (!c->server) { /* which understands no SQL */
+                OK(dal_conn_query_dynamic(c->conn, most, (dal_params){values, n}, SOON, &rows, &c->err));
+                OK(dal_rows_first(rows, &c->err));
+                OK(dal_rows_int64(rows, 0, &count, &c->err));
+                assert_int_equal(count, 3);
+                dal_rows_close(rows);
         }
-        snprintf(sql + size, sizeof sql - size, ")");
+        FAILS(dal_conn_query_dynamic(c->conn, more, (dal_params){values, (size_t)n + 1}, SOON, &rows,
+                                     &c->err),
+              ARGUMENT);
+        assert_int_equal(conf_number(c, c->conn, &conf_count_accounts, DAL_NO_PARAMS), 3);
+        free(more);
+        free(most);
+        free(values);
+}
+
+/* The id that the engine made up: from RETURNING where there is one, else from the answer itself. */
+static void statements__generated_id(struct conf *c)
+{
+        static const char *const ddl[] = {
+                [DAL_DIALECT_sqlite] = "CREATE TABLE conf_counted (id INTEGER PRIMARY KEY, x BIGINT)",
+                [DAL_DIALECT_postgres] = "CREATE TABLE conf_counted (id BIGSERIAL PRIMARY KEY, x BIGINT)",
+                [DAL_DIALECT_mysql] =
+                        "CREATE TABLE conf_counted (id BIGINT AUTO_INCREMENT PRIMARY KEY, x BIGINT)",
+                [DAL_DIALECT_mariadb] =
+                        "CREATE TABLE conf_counted (id BIGINT AUTO_INCREMENT PRIMARY KEY, x BIGINT)"};
+        static const dal_stmt returning =
+                DAL_STMT("counted_returning", "INSERT INTO conf_counted (x) VALUES (?) RETURNING id");
+        static const dal_stmt plain = DAL_STMT("counted", "INSERT INTO conf_counted (x) VALUES (?)");
+
         if (c->server)
-                return; /* the fake server understands no SQL */
-        OK(dal_conn_query_dynamic(c->conn, sql, (dal_params){values, N}, SOON, &rows, &c->err));
-        OK(dal_rows_first(rows, &c->err));
-        OK(dal_rows_int64(rows, 0, &n, &c->err));
-        assert_int_equal(n, 3);
-        dal_rows_close(rows);
+                return; /* has no tables of its own */
+        OK(dal_conn_script(c->conn, ddl[c->q->dialect], SOON, &c->err));
+        for (int64_t i = 1; i <= 3; i++) {
+                if (conf_has_cap(c, DAL_CAP_RETURNING)) {
+                        assert_int_equal(conf_number(c, c->conn, &returning, DAL_PARAMS(dal_int64(7))), i);
+                } else {
+                        OK(dal_conn_exec(c->conn, &plain, DAL_PARAMS(dal_int64(7)), SOON, NULL, &c->err));
+                        assert_int_equal(dal_conn_insert_id(c->conn), i);
+                }
+        }
+        OK(dal_conn_script(c->conn, "DROP TABLE conf_counted", SOON, &c->err));
 }
 
 const struct conf_case statements_conf[] = {
@@ -305,6 +351,7 @@ const struct conf_case statements_conf[] = {
         CONF_CASE(statements__small_cache_evicts_and_goes_on),
         CONF_CASE(statements__failed_prepare_leaves_nothing),
         CONF_CASE(statements__table_changed_under_a_prepared_statement),
-        CONF_CASE(statements__many_parameters),
+        CONF_CASE(statements__parameters_up_to_the_limit),
+        CONF_CASE(statements__generated_id),
         {NULL, NULL},
 };

@@ -313,6 +313,30 @@ static void transactions__ddl_is_undone_or_reported(struct conf *c)
                 FAILS(dal_conn_script(c->conn, "DROP TABLE conf_made", SOON, &c->err), UNDEFINED_OBJECT);
 }
 
+/* A constraint that is looked at only at COMMIT: then COMMIT fails, and everything with it. */
+static void transactions__deferred_constraint_fails_commit(struct conf *c)
+{
+        static const dal_stmt orphan =
+                DAL_STMT("orphan", "INSERT INTO conf_child (id, parent) VALUES (1, 404)");
+
+        if (!c->q->defers_constraints)
+                return;
+        OK(dal_conn_script(
+                c->conn,
+                "CREATE TABLE conf_child (id BIGINT PRIMARY KEY, parent BIGINT, CONSTRAINT conf_child_fk "
+                "FOREIGN KEY (parent) REFERENCES conf_account (id) DEFERRABLE INITIALLY DEFERRED)",
+                SOON, &c->err));
+        begin(c);
+        add(c, 1);
+        OK(dal_conn_exec(c->conn, &orphan, DAL_NO_PARAMS, SOON, NULL, &c->err));
+        FAILS(dal_conn_commit(c->conn, SOON, &c->err), FOREIGN_KEY);
+        assert_false(c->err.retry_tx);
+        assert_int_equal(dal_conn_tx_state(c->conn), DAL_TX_STATE_IDLE);
+        assert_int_equal(count(c, c->conn), 0);
+        add(c, 2);
+        OK(dal_conn_script(c->conn, "DROP TABLE conf_child", SOON, &c->err));
+}
+
 const struct conf_case transactions_conf[] = {
         CONF_CASE(transactions__commit_makes_it_visible),
         CONF_CASE(transactions__rollback_undoes),
@@ -330,5 +354,6 @@ const struct conf_case transactions_conf[] = {
         CONF_CASE(transactions__pool_changes_modes),
         CONF_CASE(transactions__pool_rolls_back_what_comes_home),
         CONF_CASE(transactions__ddl_is_undone_or_reported),
+        CONF_CASE(transactions__deferred_constraint_fails_commit),
         {NULL, NULL},
 };

@@ -479,6 +479,37 @@ static void values__uuid_in_network_order(struct conf *c)
         }
 }
 
+/* The type of a parameter may change from call to call, NULL included: the statement is the same. */
+static void values__one_statement_takes_parameters_of_several_types(struct conf *c)
+{
+        static const struct {
+                const char *wanted; /* NULL = NULL */
+        } list[] = {{"5"}, {"1.5"}, {NULL}, {"6"}, {"-7.25"}};
+        const dal_value values[] = {dal_int64(5), dal_decimal("1.5"), dal_null(), dal_int64(6),
+                                    dal_decimal("-7.25")};
+
+        for (size_t i = 0; i < sizeof list / sizeof list[0]; i++) {
+                dal_rows *rows = put_and_get(c, &decimals, values[i]);
+                char out[64] = "";
+                if (!list[i].wanted) {
+                        assert_true(dal_rows_is_null(rows, 0));
+                } else {
+                        OK(dal_rows_decimal(rows, 0, out, sizeof out, &c->err));
+                        strip_zeros(out);
+                        assert_string_equal(out, list[i].wanted);
+                }
+                dal_rows_close(rows);
+        }
+}
+
+static void values__null_where_nothing_tells_the_type(struct conf *c)
+{
+        static const dal_stmt only = DAL_STMT("only_null", "SELECT COUNT(*) FROM conf_account WHERE id = ?");
+
+        if (!c->server)
+                assert_int_equal(conf_number(c, c->conn, &only, DAL_PARAMS(dal_null())), 0);
+}
+
 const struct conf_case values_conf[] = {
         CONF_CASE(values__bool),
         CONF_CASE(values__int64_to_its_limits),
@@ -498,5 +529,7 @@ const struct conf_case values_conf[] = {
         CONF_CASE(values__timestamp_to_the_microsecond),
         CONF_CASE(values__date_of_every_age),
         CONF_CASE(values__uuid_in_network_order),
+        CONF_CASE(values__one_statement_takes_parameters_of_several_types),
+        CONF_CASE(values__null_where_nothing_tells_the_type),
         {NULL, NULL},
 };

@@ -93,7 +93,6 @@ static void killed__on_a_plain_connection_stays_lost(struct conf *c)
                             &c->err),
               CONNECTION_LOST);
         assert_true(c->err.conn_gone);
-        assert_true(c->err.tx_gone);
         /* No reconnect in silence: everything after it is refused as well. */
         for (int i = 0; i < 2; i++)
                 FAILS(dal_conn_exec(conn, &conf_add_account, DAL_PARAMS(dal_int64(3), dal_int64(1)), SOON,

@@ -224,8 +224,8 @@ static bool one_round(struct conf *c, long n)
                 OK(dal_conn_script(c->conn, "DELETE FROM conf_item", SOON, &c->err));
                 OK(dal_conn_script(c->conn, "DELETE FROM conf_account", SOON, &c->err));
         } else if (dal_fake_get_stats(server).n_live != 0) {
-                fail_msg("allocation %ld: a connection was never closed (%s: %s)", n, dal_error_status_name(s),
-                         c->err.message);
+                fail_msg("allocation %ld: a connection was never closed (%s: %s)", n,
+                         dal_error_status_name(s), c->err.message);
         }
         dal_fake_free(server);
         if (atomic_load(&n_live) != live_before)
