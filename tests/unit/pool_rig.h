@@ -63,7 +63,7 @@ static inline struct rig new_rig(const dal_pool_options *options)
 static inline void end_rig(struct rig *rig)
 {
         dal_pool_close(rig->pool);
-        if (dal_pool_drain(rig->pool, dal_clock_after_ms(2000), &rig->err) ||
+        if (dal_pool_drain(rig->pool, dal_clock_after_ms(10000), &rig->err) ||
             dal_pool_free(rig->pool, &rig->err))
                 fail_msg("%s", rig->err.message);
         assert_int_equal(dal_fake_get_stats(rig->server).n_live, 0);
@@ -74,7 +74,7 @@ static inline dal_conn *lease(struct rig *rig)
 {
         dal_conn *conn;
 
-        if (dal_pool_acquire(rig->pool, false, dal_clock_after_ms(2000), &conn, &rig->err))
+        if (dal_pool_acquire(rig->pool, false, dal_clock_after_ms(10000), &conn, &rig->err))
                 fail_msg("%s", rig->err.message);
         return conn;
 }
@@ -87,10 +87,10 @@ static inline void assert_sums(struct rig *rig)
         assert_true(stats.size <= stats.max_size);
 }
 
-/* Waits until a fact about the pool is so; fails after two seconds. */
+/* Waits until a fact about the pool is so; fails after ten seconds. */
 #define wait_for(rig, fact)                                                                                  \
         do {                                                                                                 \
-                dal_deadline wait_end_ = dal_clock_after_ms(2000);                                           \
+                dal_deadline wait_end_ = dal_clock_after_ms(10000);                                          \
                 dal_pool_stats stats = dal_pool_get_stats((rig)->pool);                                      \
                 while (!(fact)) {                                                                            \
                         assert_false(dal_clock_passed(wait_end_));                                           \

@@ -152,13 +152,19 @@ static void test_sqlite__a_stale_snapshot_is_a_serialization_failure(void **stat
 
 /* ---- time ---- */
 
-static void assert_soon(int64_t start, int64_t expected_ms)
-{
-        int64_t took = (dal_clock_now() - start) / 1000000;
-
-        if (took < expected_ms - 1 || took > expected_ms + 50)
-                fail_msg("took %lld ms instead of %lld", (long long)took, (long long)expected_ms);
-}
+/* Runs something that must take so long and at most 50 ms more; on a busy machine one of five tries must. */
+#define assert_takes(expected_ms, statement)                                                                 \
+        do {                                                                                                 \
+                int64_t best_ = INT64_MAX;                                                                   \
+                for (int try_ = 0; try_ < 5 && best_ > (expected_ms) + 50; try_++) {                         \
+                        int64_t took_, start_ = dal_clock_now();                                             \
+                        statement;                                                                           \
+                        took_ = (dal_clock_now() - start_) / 1000000;                                        \
+                        assert_true(took_ >= (expected_ms)-1);                                               \
+                        best_ = took_ < best_ ? took_ : best_;                                               \
+                }                                                                                            \
+                assert_in_range(best_, (expected_ms)-1, (expected_ms) + 50);                                 \
+        } while (0)
 
 static void test_sqlite__a_running_statement_ends_at_its_deadline(void **state)
 {
@@ -168,18 +174,15 @@ static void test_sqlite__a_running_statement_ends_at_its_deadline(void **state)
                 text_request("INSERT INTO t WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 "
                              "FROM n) SELECT i FROM n",
                              DAL_NO_PARAMS);
-        int64_t start = dal_clock_now();
 
         (void)state;
         must(&raw, run_script(&raw, "CREATE TABLE t (v)"));
-        start = dal_clock_now();
-        assert_int_equal(run_until(&raw, &request, dal_clock_after_ms(60)), DAL_ERR_TIMEOUT);
-        assert_int_equal(raw.err.error_class, DAL_CLASS_DEADLINE);
-        assert_soon(start, 60);
+        assert_takes(60, {
+                assert_int_equal(run_until(&raw, &request, dal_clock_after_ms(60)), DAL_ERR_TIMEOUT);
+                assert_int_equal(raw.err.error_class, DAL_CLASS_DEADLINE);
+        });
         assert_int_equal(number(&raw, "SELECT 1"), 1);
-        start = dal_clock_now();
-        assert_fails(&limited, endless, DAL_CLASS_STATEMENT_TIMEOUT, "57014");
-        assert_soon(start, 40);
+        assert_takes(40, assert_fails(&limited, endless, DAL_CLASS_STATEMENT_TIMEOUT, "57014"));
         must(&raw, begin(&raw, false));
         assert_int_equal(run_until(&raw, &insert, dal_clock_after_ms(30)), DAL_ERR_TIMEOUT);
         assert_true(raw.err.tx_gone);
@@ -227,31 +230,23 @@ static void test_sqlite__waits_for_a_lock_have_an_end(void **state)
                    other = open_file("wait.db");
         dal_request request = text_request("INSERT INTO t VALUES (1)", DAL_NO_PARAMS);
         dal_request limits;
-        int64_t start;
 
         (void)state;
         must(&holder, run_script(&holder, "CREATE TABLE t (v)"));
         must(&holder, begin(&holder, false));
-        start = dal_clock_now();
-        assert_int_equal(begin(&limited, false), DAL_ERR_CONFLICT);
+        assert_takes(50, assert_int_equal(begin(&limited, false), DAL_ERR_CONFLICT));
         assert_int_equal(limited.err.error_class, DAL_CLASS_LOCK_TIMEOUT);
         assert_string_equal(limited.err.sqlstate, "55P03");
-        assert_soon(start, 50);
         assert_int_equal(sqlite()->tx_state(limited.conn), DAL_TX_STATE_IDLE);
-        start = dal_clock_now();
-        assert_int_equal(run_until(&other, &request, dal_clock_after_ms(30)), DAL_ERR_TIMEOUT);
+        assert_takes(30,
+                     assert_int_equal(run_until(&other, &request, dal_clock_after_ms(30)), DAL_ERR_TIMEOUT));
         assert_int_equal(other.err.error_class, DAL_CLASS_DEADLINE);
-        assert_soon(start, 30);
         /* A limit for one transaction does not outlive it. */
         memset(&limits, 0, sizeof limits);
         limits.kind = DAL_REQUEST_BEGIN;
         limits.lock_timeout_ms = 20;
-        start = dal_clock_now();
-        assert_int_equal(run_until(&limited, &limits, DAL_FOREVER), DAL_ERR_CONFLICT);
-        assert_soon(start, 20);
-        start = dal_clock_now();
-        assert_int_equal(begin(&limited, false), DAL_ERR_CONFLICT);
-        assert_soon(start, 50);
+        assert_takes(20, assert_int_equal(run_until(&limited, &limits, DAL_FOREVER), DAL_ERR_CONFLICT));
+        assert_takes(50, assert_int_equal(begin(&limited, false), DAL_ERR_CONFLICT));
         must(&holder, run_kind(&holder, DAL_REQUEST_COMMIT));
         must(&limited, run_until(&limited, &request, DAL_FOREVER));
         shut(&holder);
@@ -273,19 +268,19 @@ static void test_sqlite__cancel_ends_a_statement_and_a_wait(void **state)
 {
         struct raw raw = open_file("cancel.db"), holder = open_file("cancel.db");
         pthread_t thread;
-        int64_t start = dal_clock_now();
 
         (void)state;
-        assert_int_equal(pthread_create(&thread, NULL, cancel_soon, &raw), 0);
-        assert_fails(&raw, endless, DAL_CLASS_CANCELED, "57014");
-        assert_int_equal(pthread_join(thread, NULL), 0);
-        assert_soon(start, 30);
+        assert_takes(30, {
+                assert_int_equal(pthread_create(&thread, NULL, cancel_soon, &raw), 0);
+                assert_fails(&raw, endless, DAL_CLASS_CANCELED, "57014");
+                assert_int_equal(pthread_join(thread, NULL), 0);
+        });
         must(&holder, begin(&holder, false));
-        start = dal_clock_now();
-        assert_int_equal(pthread_create(&thread, NULL, cancel_soon, &raw), 0);
-        assert_int_equal(begin(&raw, false), DAL_ERR_CANCELED);
-        assert_int_equal(pthread_join(thread, NULL), 0);
-        assert_soon(start, 30);
+        assert_takes(30, {
+                assert_int_equal(pthread_create(&thread, NULL, cancel_soon, &raw), 0);
+                assert_int_equal(begin(&raw, false), DAL_ERR_CANCELED);
+                assert_int_equal(pthread_join(thread, NULL), 0);
+        });
         must(&raw, sqlite()->cancel(raw.conn, DAL_FOREVER, &raw.err)); /* of nothing */
         assert_int_equal(number(&raw, "SELECT 1"), 1);
         shut(&raw);
