@@ -9,6 +9,8 @@ install(TARGETS dal EXPORT dal-core
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(EXPORT dal-core NAMESPACE dal:: DESTINATION ${package_dir})
 
+# Relative, so that an installed tree can be moved.
+file(RELATIVE_PATH DAL_PC_PREFIX /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
 set(DAL_PC_NAME dal)
 set(DAL_PC_DESCRIPTION "Data access layer with transactions and sharding")
 set(DAL_PC_REQUIRES "libcrypto >= 3")
