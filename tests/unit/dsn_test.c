@@ -115,6 +115,10 @@ static void test_dsn__percent_encoding_in_every_part(void **state)
         check("postgres://h?user=a%26b&password=%3D", "postgres a&b|=|h|0|");
         check("mysql://u:%0A@h", "mysql u|\n|h|0|"); /* a password may hold anything but NUL */
         check("sqlite:a%20b%3F.db", "sqlite |-||0|a b?.db");
+        check("postgres://%af%AF:%fF@h", "postgres \xAF\xAF|\xFF|h|0|");
+        refused("postgres://%4z@h", "two hexadecimal digits");
+        refused("postgres://%z4@h", "two hexadecimal digits");
+        refused("postgres://h?us%0Aer=x", "control character");
         refused("mysql://u%0A@h", "control character");
         refused("mysql://h/d%7F", "control character");
         refused("mysql://u:secret\n@h", "control character");
@@ -170,6 +174,7 @@ static void test_dsn__schemes(void **state)
         refused("postgres:shop", "two slashes");
         refused("mysql:u:secret@h", "two slashes");
         refused("user:secret@db1/shop", "begins with neither");
+        check("ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEF://h", "abcdefghijklmnopqrstuvwxyzabcdef |-|h|0|");
         refused("abcdefghijklmnopqrstuvwxyzabcdefg://h", "must begin with a scheme");
         assert_int_equal(dal_dsn_parse(NULL, &(dal_dsn *){NULL}, NULL), DAL_ERR_ARG);
         assert_int_equal(dal_dsn_parse("sqlite:x", NULL, NULL), DAL_ERR_ARG);
