@@ -125,6 +125,9 @@ def test_server(name):
     if not url:
         raise SystemExit(f"FAILED: DAL_TEST_{name.upper()} is not set: tests/containers/servers up")
     test_books([url], {"postgres": "postgresql"}.get(name, name))
+    if f"DAL_TEST_{name.upper()}_CONTAINER" in os.environ:
+        say("sessions are killed meanwhile")
+        test_killed_sessions(name, url)
     user = re.match(r"^[a-z]+://[^:@/]*:[^@/]*@", url)
     if user:
         say("wrong password")
@@ -132,6 +135,44 @@ def test_server(name):
         check("one line of error", err.count("shop: "), 1)
         check("the password in the error", "not-the-password" in err, False)
         say(" ", err.splitlines()[-1])
+
+
+# Ends some of the order service's sessions, by the client in the server's container.
+KILLERS = {
+    "postgres": (["psql", "-U", "postgres", "-qAt"],
+                 "SELECT COUNT(pg_terminate_backend(pid)) FROM (SELECT pid FROM pg_stat_activity WHERE datname LIKE"
+                 " 'shoptest%' AND application_name = 'shop_order' ORDER BY RANDOM() LIMIT 2) s;"),
+    "mysql": (["mysql", "-u", "root", "-fN"], "SELECT id FROM information_schema.processlist WHERE db LIKE"
+              " 'shoptest%' AND id <> CONNECTION_ID() ORDER BY RAND() LIMIT 2;"),
+}
+KILLERS["mariadb"] = (["mariadb", *KILLERS["mysql"][0][1:]], KILLERS["mysql"][1])
+
+
+def ask(name, sql):
+    container = os.environ[f"DAL_TEST_{name.upper()}_CONTAINER"]
+    return subprocess.run(["docker", "exec", "-i", container, *KILLERS[name][0]], input=sql, text=True, timeout=60,
+                          capture_output=True, check=False).stdout.split()
+
+
+def test_killed_sessions(name, url):
+    """Sessions die all the time; every order must still be entered, once."""
+    generated = WORK / "killed.csv"
+    process = subprocess.Popen([PROGRAM, "--url", url, "--orders", "800", "--seed", "11", "--workers", "8", "--json",
+                                "--write-ledger", generated], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    n_killed = 0
+    for line in process.stderr:
+        if "entering orders" in line or n_killed:
+            killed = ask(name, KILLERS[name][1])
+            if name == "postgres":
+                n_killed += int(killed[0])
+            elif killed:
+                ask(name, "".join(f"KILL {number};" for number in killed))
+                n_killed += len(killed)
+    out = process.stdout.read()
+    check("exit code", process.wait(60), 0)
+    compare(out, read_ledger(generated), {"postgres": "postgresql"}.get(name, name), 4)
+    say(f"  although {n_killed} sessions were killed")
+    check("sessions were killed", n_killed > 0, True)
 
 
 def test_mixed():

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "run.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -229,10 +230,12 @@ static void write_order(FILE *out, const struct ledger *ledger, const struct led
 
 static void show_orders(void *arg, const struct wire_record *reply)
 {
-        const struct run *run = arg;
+        struct run *run = arg;
 
-        if (wire_is(reply, "progress", 2))
-                report_progress("order: entering orders", wire_number(reply, 1), run->ledger->n_orders);
+        if (!wire_is(reply, "progress", 2))
+                return;
+        run->speed->n_orders = wire_number(reply, 1);
+        report_progress("order: entering orders", run->speed->n_orders, run->ledger->n_orders);
 }
 
 static bool enter_orders(struct run *run)
@@ -256,6 +259,14 @@ static bool enter_orders(struct run *run)
                                        wire_number(&done, 4), wire_number(&done, 5)};
         }
         wire_fini(&done);
+        if (!ok) {
+                size_t used = strlen(run->error);
+                snprintf(run->error + used, run->error_size - used,
+                         "; %" PRId64 " of %" PRIu32
+                         " orders or a few more are entered, each of them whole: run it "
+                         "again to start over",
+                         run->speed->n_orders, ledger->n_orders);
+        }
         return ok;
 }
 
