@@ -64,6 +64,9 @@ dal_status dal__mysql_check_size(const dal__mysql_conn *conn, uint64_t size, dal
 {
         dal_status s;
 
+        /* Their number, which libmysqlclient puts in front of every command. Source: CLIENT_QUERY_ATTRIBUTES */
+        if (!MYSQL_IS_CONNECTOR_C)
+                size += 4;
         if (size < conn->max_packet) /* measured: a packet of exactly max_allowed_packet is refused */
                 return DAL_OK;
         s = dal_error_set(

@@ -6,6 +6,8 @@
 
 /* Of COM_STMT_EXECUTE: command, statement number, flags, iteration count, and "types follow" */
 #define PACKET_HEADER 11
+/* libmysqlclient also sends a name for each, for the sake of query attributes. */
+#define PARAM_HEADER (MYSQL_IS_CONNECTOR_C ? 2u : 3u)
 
 #define US_PER_DAY INT64_C(86400000000)
 
@@ -140,7 +142,8 @@ static uint64_t set_one(MYSQL_BIND *bind, MYSQL_TIME *time, const dal_value *v)
 
 uint64_t dal__mysql_params_set(dal__mysql_stmt *stmt, const dal_params *params)
 {
-        uint64_t size = PACKET_HEADER + (params->n_values + 7) / 8 + 2 * (uint64_t)params->n_values;
+        uint64_t size =
+                PACKET_HEADER + (params->n_values + 7) / 8 + PARAM_HEADER * (uint64_t)params->n_values;
 
         for (size_t i = 0; i < params->n_values; i++)
                 size += set_one(&stmt->params[i], &stmt->times[i], &params->values[i]);
