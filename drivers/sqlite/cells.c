@@ -156,31 +156,35 @@ static void refine_text_cell(dal_value *cell, dal__sqlite_kind kind)
         }
 }
 
-/* Fills one cell; false when SQLite had no memory to do so. */
-static bool fill_cell(dal_value *cell, sqlite3_stmt *handle, int i, dal__sqlite_kind kind)
+/*
+ * Fills one cell; false when SQLite had no memory to do so. The value is fetched once and asked then, as each
+ * sqlite3_column call checks its arguments anew; that is allowed where the connection has no mutex to protect it.
+ * Source: sqlite.org/c3ref/value.html, protected and unprotected values
+ */
+static bool fill_cell(dal_value *cell, sqlite3_value *value, dal__sqlite_kind kind)
 {
         const void *ptr;
         int size;
 
         memset(cell, 0, sizeof *cell);
         cell->flags = kind == DAL__SQLITE_KIND_UNTYPED ? DAL_VALUE_UNTYPED : 0;
-        switch (sqlite3_column_type(handle, i)) {
+        switch (sqlite3_value_type(value)) {
         case SQLITE_INTEGER:
-                integer_cell(cell, kind, sqlite3_column_int64(handle, i));
+                integer_cell(cell, kind, sqlite3_value_int64(value));
                 return true;
         case SQLITE_FLOAT:
                 cell->type = DAL_TYPE_DOUBLE;
-                cell->as.float64 = sqlite3_column_double(handle, i);
+                cell->as.float64 = sqlite3_value_double(value);
                 return true;
         case SQLITE_TEXT:
-                ptr = sqlite3_column_text(handle, i);
-                span_cell(cell, DAL_TYPE_TEXT, ptr, sqlite3_column_bytes(handle, i));
+                ptr = sqlite3_value_text(value);
+                span_cell(cell, DAL_TYPE_TEXT, ptr, sqlite3_value_bytes(value));
                 if (kind > DAL__SQLITE_KIND_STORAGE)
                         refine_text_cell(cell, kind);
                 return ptr != NULL;
         case SQLITE_BLOB:
-                ptr = sqlite3_column_blob(handle, i);
-                size = sqlite3_column_bytes(handle, i);
+                ptr = sqlite3_value_blob(value);
+                size = sqlite3_value_bytes(value);
                 if (kind == DAL__SQLITE_KIND_UUID && ptr && size == 16) {
                         cell->type = DAL_TYPE_UUID;
                         memcpy(cell->as.uuid, ptr, 16);
@@ -196,7 +200,8 @@ static bool fill_cell(dal_value *cell, sqlite3_stmt *handle, int i, dal__sqlite_
 dal_status dal__sqlite_fill_cells(dal__sqlite_conn *conn, dal_error *err)
 {
         for (uint32_t i = 0; i < conn->n_columns; i++)
-                if (!fill_cell(&conn->cells[i], conn->cursor, (int)i, (dal__sqlite_kind)conn->kinds[i]))
+                if (!fill_cell(&conn->cells[i], sqlite3_column_value(conn->cursor, (int)i),
+                               (dal__sqlite_kind)conn->kinds[i]))
                         return dal__sqlite_no_memory(err);
         return DAL_OK;
 }

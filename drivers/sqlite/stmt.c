@@ -146,8 +146,10 @@ static int bind_value(dal__sqlite_conn *conn, sqlite3_stmt *handle, int i, const
 static dal_status bind_params(dal__sqlite_conn *conn, sqlite3_stmt *handle, const dal_params *params,
                               bool keep, dal_error *err)
 {
+        size_t size = keep ? size_to_keep(params) : 0;
+
         conn->bound.size = 0;
-        if (keep && params->n_values > 0 && !dal__sqlite_bytes_reserve(&conn->bound, size_to_keep(params)))
+        if (size > 0 && !dal__sqlite_bytes_reserve(&conn->bound, size))
                 return dal__sqlite_no_memory(err);
         for (size_t i = 0; i < params->n_values; i++) {
                 const dal_value *v = &params->values[i];
@@ -202,8 +204,16 @@ static void report_write(dal__sqlite_conn *conn, int64_t total_before, dal_resul
         out->insert_id = sqlite3_last_insert_rowid(conn->db);
 }
 
+/* Undoes a write that commits when its statement is reset: being interrupted is the only way to fail it. */
+static void undo_write(dal__sqlite_conn *conn)
+{
+        sqlite3_interrupt(conn->db);
+        (void)sqlite3_step(conn->cursor);
+}
+
 /* Steps the bound statement in conn->cursor for the first time. */
-static dal_status run_cursor(dal__sqlite_conn *conn, dal__sqlite_stmt *stmt, dal_result *out, dal_error *err)
+static dal_status run_cursor(dal__sqlite_conn *conn, dal__sqlite_stmt *stmt, bool gives_rows, dal_result *out,
+                             dal_error *err)
 {
         bool is_write = !sqlite3_stmt_readonly(conn->cursor);
         bool in_tx = conn->in_tx;
@@ -222,14 +232,19 @@ static dal_status run_cursor(dal__sqlite_conn *conn, dal__sqlite_stmt *stmt, dal
         rc = sqlite3_step(conn->cursor);
         if (rc != SQLITE_ROW && rc != SQLITE_DONE)
                 return dal__sqlite_fail(conn, rc, err);
-        out->has_rows = sqlite3_column_count(conn->cursor) > 0;
-        if (out->has_rows) {
+        if (gives_rows) {
+                bool commits = is_write && rc == SQLITE_ROW && sqlite3_get_autocommit(conn->db);
+
                 s = dal__sqlite_describe(conn, stmt, err);
+                out->has_rows = true;
                 out->n_columns = conn->n_columns;
-                if (s == DAL_OK && is_write && rc == SQLITE_ROW && sqlite3_get_autocommit(conn->db))
+                if (s == DAL_OK && commits)
                         s = dal__sqlite_keep_rows(conn, &rc, err);
-                if (s != DAL_OK)
+                if (s != DAL_OK) {
+                        if (commits && rc == SQLITE_ROW)
+                                undo_write(conn);
                         return s;
+                }
                 if (rc != SQLITE_ROW && rc != SQLITE_DONE)
                         return dal__sqlite_fail(conn, rc, err);
         }
@@ -252,6 +267,7 @@ static dal_status execute_statement(dal__sqlite_conn *conn, const dal_request *r
 {
         dal__sqlite_stmt *stmt = NULL;
         sqlite3_stmt *handle;
+        bool gives_rows;
         dal_status s;
 
         if (request->kind == DAL_REQUEST_STMT) {
@@ -273,9 +289,10 @@ static dal_status execute_statement(dal__sqlite_conn *conn, const dal_request *r
         conn->cursor = handle;
         conn->cursor_temporary = stmt == NULL;
         conn->cursor_done = false;
-        s = bind_params(conn, handle, &request->params, sqlite3_column_count(handle) > 0, err);
+        gives_rows = sqlite3_column_count(handle) > 0;
+        s = bind_params(conn, handle, &request->params, gives_rows, err);
         if (s == DAL_OK)
-                s = run_cursor(conn, stmt, out, err);
+                s = run_cursor(conn, stmt, gives_rows, out, err);
         if (s != DAL_OK || !out->has_rows)
                 dal__sqlite_cursor_close(conn);
         return s;

@@ -480,12 +480,16 @@ static void test_sqlite__ping_notices_a_deleted_file(void **state)
 
 /* ---- memory ---- */
 
+static int64_t n_inserted;
+
 static dal_status some_work(struct raw *raw)
 {
         dal_status s = run_script(raw, "CREATE TABLE IF NOT EXISTS m (v TEXT)");
 
         if (s == DAL_OK)
                 s = run(raw, "INSERT INTO m VALUES (?) RETURNING v", DAL_PARAMS(dal_text("some text")));
+        if (s == DAL_OK)
+                n_inserted++;
         if (s == DAL_OK)
                 s = sqlite()->fetch(raw->conn, DAL_FOREVER, &raw->cells, &raw->err);
         return s;
@@ -517,6 +521,8 @@ static void test_sqlite__no_memory_is_an_error_and_nothing_worse(void **state)
                 if (n > 1 && !done) {
                         must(&raw, sqlite()->reset(raw.conn, DAL_FOREVER, &raw.err));
                         must(&raw, some_work(&raw));
+                        /* What was reported as failed was not done. */
+                        assert_int_equal(number(&raw, "SELECT count(*) FROM m"), n_inserted);
                 }
                 shut(&raw);
                 dal_dsn_free((dal_dsn *)(uintptr_t)args.dsn);
