@@ -145,6 +145,21 @@ static bool is_continuation(char byte)
         return ((unsigned char)byte & 0xC0) == 0x80;
 }
 
+/* Ends a full buffer in an ellipsis, never inside a character. */
+static size_t cut(char *out, size_t n)
+{
+        static const char ellipsis[] = "\xE2\x80\xA6";
+        size_t room = sizeof ellipsis - 1;
+
+        if (n < room)
+                return 0;
+        n -= room;
+        while (n > 0 && is_continuation(out[n]))
+                n--;
+        memcpy(out + n, ellipsis, room);
+        return n + room;
+}
+
 void dal__postgres_one_line(char *out, size_t out_size, const char *text)
 {
         size_t n = 0;
@@ -155,12 +170,8 @@ void dal__postgres_one_line(char *out, size_t out_size, const char *text)
                 if (space && (n == 0 || out[n - 1] == ' '))
                         continue;
                 if (n + 1 == out_size) {
-                        if (is_continuation(*text)) {
-                                while (n > 0 && is_continuation(out[n - 1]))
-                                        n--;
-                                if (n > 0)
-                                        n--;
-                        }
+                        if (!space || text[1])
+                                n = cut(out, n);
                         break;
                 }
                 out[n++] = space ? ' ' : *text;
