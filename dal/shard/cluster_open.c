@@ -195,40 +195,42 @@ dal_status dal_cluster_open(const char *url, const dal_driver *const *drivers, s
         return DAL_OK;
 }
 
-static dal_status drain(dal_pool **pool, dal_deadline deadline, dal_error *err)
+/* Waits until nobody has a lease, and then until nobody is inside who may want one: only then nothing is used. */
+static dal_status drain(dal_cluster *cluster, dal_deadline deadline, dal_error *err)
 {
-        dal_status s;
+        dal_status s = dal__cluster_stop_timer(cluster, deadline, err);
 
-        if (!*pool)
-                return DAL_OK;
-        s = dal_pool_drain(*pool, deadline, err);
-        if (s == DAL_OK)
-                s = dal_pool_free(*pool, err);
-        if (s == DAL_OK)
-                *pool = NULL;
-        return s;
+        for (uint32_t i = 0; s == DAL_OK && i < atomic_load(&cluster->n_shards); i++)
+                s = dal_pool_drain(cluster->shards[i]->pool, deadline, err);
+        if (s == DAL_OK && cluster->catalog)
+                s = dal_pool_drain(cluster->catalog, deadline, err);
+        return s ? s : dal__cluster_drain_calls(cluster, deadline, err);
+}
+
+static dal_status free_pools(dal_cluster *cluster, dal_error *err)
+{
+        dal_status s = DAL_OK;
+
+        for (uint32_t i = 0; s == DAL_OK && i < atomic_load(&cluster->n_shards); i++)
+                s = dal_pool_free(cluster->shards[i]->pool, err);
+        return s ? s : dal_pool_free(cluster->catalog, err); /* which is NULL for a single database */
 }
 
 dal_status dal_cluster_close(dal_cluster *cluster, uint32_t timeout_ms, dal_error *err)
 {
         dal_deadline deadline = dal_clock_after_ms(timeout_ms);
-        dal_status s = DAL_OK;
+        dal_status s;
 
         if (!cluster)
                 return DAL_OK;
         atomic_store(&cluster->closing, true);
         for (uint32_t i = 0; i < atomic_load(&cluster->n_shards); i++)
-                if (cluster->shards[i]->pool)
-                        dal_pool_close(cluster->shards[i]->pool);
+                dal_pool_close(cluster->shards[i]->pool);
         if (cluster->catalog)
                 dal_pool_close(cluster->catalog);
-        s = dal__cluster_stop_timer(cluster, deadline, err);
-        for (uint32_t i = 0; s == DAL_OK && i < atomic_load(&cluster->n_shards); i++)
-                s = drain(&cluster->shards[i]->pool, deadline, err);
+        s = drain(cluster, deadline, err);
         if (s == DAL_OK)
-                s = drain(&cluster->catalog, deadline, err);
-        if (s == DAL_OK)
-                s = dal__cluster_drain_calls(cluster, deadline, err);
+                s = free_pools(cluster, err);
         if (s == DAL_OK)
                 free_cluster(cluster);
         return s;
