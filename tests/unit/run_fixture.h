@@ -9,7 +9,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 /* cmocka needs the four above first. Source: cmocka.h */
 #include <cmocka.h>
 
