@@ -97,7 +97,8 @@ dal_status shop_open(const char *service, unsigned n_workers, dal_event_fn *on_e
         options.timeout_ms = 30000;
         options.on_event = on_event;
         options.on_event_arg = on_event_arg;
-        options.pool.max_size = n_workers + 1;
+        /* For each shard. More than a few dozen threads share, so that a server's limit is not used up. */
+        options.pool.max_size = n_workers < 20 ? n_workers + 1 : 20;
         options.pool.conn.credentials = shop_login;
         const dal_driver *const *linked = shop_drivers(&n);
         return dal_cluster_open(url, linked, n, &options, out, err);

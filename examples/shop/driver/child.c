@@ -163,8 +163,7 @@ bool child_talk(struct child *child, const char *records, size_t records_size, c
                 if (answer != GO_ON)
                         return answer == DONE;
                 if (caught) {
-                        snprintf(error, size, "stopped by signal %d",
-                                 (int)caught);
+                        snprintf(error, size, "stopped by signal %d", (int)caught);
                         return false;
                 }
                 if (records_size > 0)

@@ -168,9 +168,10 @@ static int open_and_run(struct options *options, struct ledger *ledger, const ch
 {
         struct databases databases = {0};
         char dir[256] = "", url[300], error[4096];
-        bool temporary = options->n_urls == 0 && !options->dir;
+        bool own_dir = options->n_urls == 0 && !options->dir;
         int code;
 
+        options->is_temporary = own_dir && !options->keep;
         if (options->n_urls == 0) {
                 if (!choose_dir(options, dir, sizeof dir, url, sizeof url))
                         return EXIT_FAILURE;
@@ -181,10 +182,10 @@ static int open_and_run(struct options *options, struct ledger *ledger, const ch
                 code = run(options, ledger, &databases, source);
         else
                 code = complain(error, EXIT_FAILURE);
-        if (temporary && options->keep)
+        if (own_dir && options->keep)
                 fprintf(stderr, "shop: the shards are kept in %s\n",
                         dir); /* the last line of stdout is the JSON */
-        else if (temporary)
+        else if (own_dir)
                 remove_dir(&databases, dir);
         databases_fini(&databases);
         return code;

@@ -17,6 +17,7 @@ struct options {
         const char *dir;          /* for SQLite files, instead of a temporary one */
         const char *write_ledger; /* file for the generated ledger */
         bool json, keep, help;
+        bool is_temporary; /* set later: the shards are files that are removed at the end */
 };
 
 /** Reads the command line; false after telling the user what is wrong. */

@@ -142,6 +142,8 @@ void report_summary(const struct options *options, const struct ledger *ledger,
         printf("  units      %14s\n", number(sum.units).s);
         printf("  revenue    %14s\n", money(sum.amount_micros).s);
         print_shards(databases, books);
+        if (options->is_temporary)
+                printf("  (temporary files, removed at the end: --keep or --dir DIR keeps them)\n");
         printf("\n  stock + sold = received   %s + %s = %s: the books agree, product by product on every "
                "shard\n",
                number(sum.on_hand).s, number(sum.sold).s, number(sum.received).s);
