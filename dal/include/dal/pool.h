@@ -74,9 +74,11 @@ DAL_NODISCARD dal_status dal_pool_new(const dal_driver *driver, const dal_dsn *d
  *
  * @param tx_mode  which mode is wanted (DAL_CAP_TX_MODE); an idle connection in that mode is preferred
  * @return DAL_OK
- *         DAL_ERR_EXHAUSTED  none fell free; the message says who holds what since when
+ *         DAL_ERR_EXHAUSTED  none fell free; the message says who holds what since when. At once when max_waiters
+ *                            callers wait already, or when this thread itself holds every connection
  *         DAL_ERR_CONN, DAL_ERR_AUTH ...  a new connection could not be opened
- *         DAL_ERR_STATE      dal_pool_close() was called
+ *         DAL_ERR_STATE      dal_pool_close() was called, or the pool was made before fork(): a child must leave it
+ *                            alone, for its connections are the parent's
  * Ownership: *out is lent; give it back with dal_pool_release(). Threads: any. Blocks: until the deadline.
  */
 DAL_NODISCARD dal_status dal_pool_acquire_at(const char *here, dal_pool *pool, bool tx_mode,
