@@ -168,12 +168,12 @@ dal_conn_stats dal_conn_get_stats(const dal_conn *conn)
 /* ---- statements ---------------------------------------------------------------------------------------------- */
 
 static dal_status run_stmt(dal_conn *conn, const dal_stmt *stmt, dal_params params, dal_deadline deadline,
-                           dal_result *result, dal_error *err)
+                           bool fresh, dal_result *result, dal_error *err)
 {
         dal__flush_outcome outcome;
         dal__cached_stmt *entry;
         dal_request request;
-        dal_status s = dal__conn_check(conn, deadline, err);
+        dal_status s = dal__conn_check(conn, deadline, fresh, err);
 
         if (s == DAL_OK)
                 s = dal__conn_prepare_request(conn, stmt, params, &request, &entry, err);
@@ -189,7 +189,7 @@ static dal_status run_dynamic(dal_conn *conn, const char *sql, dal_params params
         dal__flush_outcome outcome;
         dal__params_text text;
         dal_request request;
-        dal_status s = dal__conn_check(conn, deadline, err);
+        dal_status s = dal__conn_check(conn, deadline, false, err);
 
         if (s == DAL_OK)
                 s = dal__params_rewrite(conn->driver, NULL, sql, strlen(sql), &text, err);
@@ -243,7 +243,7 @@ dal_status dal_conn_exec(dal_conn *conn, const dal_stmt *stmt, dal_params params
                          int64_t *n_rows_out, dal_error *err)
 {
         dal_result result;
-        dal_status s = run_stmt(conn, stmt, params, deadline, &result, err);
+        dal_status s = run_stmt(conn, stmt, params, deadline, false, &result, err);
 
         return s ? s : take_count(conn, &result, deadline, n_rows_out, err);
 }
@@ -252,7 +252,17 @@ dal_status dal_conn_query(dal_conn *conn, const dal_stmt *stmt, dal_params param
                           dal_rows **out, dal_error *err)
 {
         dal_result result;
-        dal_status s = run_stmt(conn, stmt, params, deadline, &result, err);
+        dal_status s = run_stmt(conn, stmt, params, deadline, false, &result, err);
+
+        *out = s ? NULL : dal__conn_open_rows(conn, &result, deadline);
+        return s;
+}
+
+dal_status dal__conn_query_fresh(dal_conn *conn, const dal_stmt *stmt, dal_params params,
+                                 dal_deadline deadline, dal_rows **out, dal_error *err)
+{
+        dal_result result;
+        dal_status s = run_stmt(conn, stmt, params, deadline, true, &result, err);
 
         *out = s ? NULL : dal__conn_open_rows(conn, &result, deadline);
         return s;

@@ -16,6 +16,8 @@ dal_status dal__conn_set_tx_mode(dal_conn *conn, bool tx_mode, dal_deadline dead
  * decided by the server's word, never by our counter; a connection that is not reusable must be closed.
  */
 void dal__conn_clean(dal_conn *conn, dal_deadline deadline, bool *reusable_out);
+/* Says whether there is nothing to clean: the everyday case, without I/O. */
+bool dal__conn_is_clean(dal_conn *conn);
 /* Says whether the connection is lost or doubtful; no I/O. */
 bool dal__conn_is_broken(const dal_conn *conn);
 
@@ -54,6 +56,9 @@ const dal_error *dal__conn_spoilt_by(const dal_conn *conn);
 /* Until when a rollback may take: it is worth a moment even after the caller's time is up. */
 dal_deadline dal__conn_grace(dal_deadline deadline);
 
+/* As dal_conn_query(), for a deadline that was set a moment ago: the clock is not asked. */
+dal_status dal__conn_query_fresh(dal_conn *conn, const dal_stmt *stmt, dal_params params,
+                                 dal_deadline deadline, dal_rows **out, dal_error *err);
 /* Calls `hook` once, right after the rows now open were closed: gives a lease back. */
 void dal__conn_on_rows_close(dal_conn *conn, void (*hook)(dal_conn *conn, void *arg), void *arg);
 /* Labels the rows now open with the shard they come from. */

@@ -78,15 +78,15 @@ const dal_error *dal__conn_spoilt_by(const dal_conn *conn)
 }
 
 /* Takes the failure of a request into the connection's own state. */
-static dal_status fail(dal_conn *conn, const dal_request *request, dal_error *local, dal_error *err)
+static dal_status fail(dal_conn *conn, const dal_request *request, dal_error *failure, dal_error *err)
 {
-        if (local->conn_gone)
+        if (failure->conn_gone)
                 conn->broken = true;
-        name_statement(local, request_name(request));
-        dal__conn_spoil(conn, local);
-        if (err)
-                *err = *local;
-        return local->status;
+        name_statement(failure, request_name(request));
+        dal__conn_spoil(conn, failure);
+        if (err && err != failure)
+                *err = *failure;
+        return failure->status;
 }
 
 dal_status dal__conn_refuse(dal_conn *conn, dal_error_class error_class, const char *what, dal_error *err)
@@ -124,26 +124,26 @@ static dal_status send_alone(dal_conn *conn, const dal_request *request, dal_dea
                              dal_result *result, dal__flush_outcome *outcome, dal_error *err)
 {
         const dal_driver *driver = conn->driver;
-        dal_error local; /* filled by a failure only: clearing it would cost more than the rest */
+        dal_error *failure = err ? err : &conn->scratch;
 
         outcome->reached_last = outcome->was_sent = false;
-        if (driver->queue(conn->state, request, &local)) {
-                local.not_sent = true;
-                return fail(conn, request, &local, err);
+        if (driver->queue(conn->state, request, failure)) {
+                failure->not_sent = true;
+                return fail(conn, request, failure, err);
         }
         conn->stats.n_requests++;
-        if (driver->flush(conn->state, deadline, &local)) {
-                outcome->was_sent = !local.not_sent;
-                local.conn_gone = true; /* without a working flush there is no result to wait for */
-                return fail(conn, request, &local, err);
+        if (driver->flush(conn->state, deadline, failure)) {
+                outcome->was_sent = !failure->not_sent;
+                failure->conn_gone = true; /* without a working flush there is no result to wait for */
+                return fail(conn, request, failure, err);
         }
         outcome->reached_last = outcome->was_sent = true;
         if ((driver->caps & DAL_CAP_PIPELINE) || is_counted(conn, request))
                 conn->stats.n_round_trips++;
         memset(result, 0, sizeof *result);
-        if (driver->result(conn->state, deadline, result, &local) == DAL_OK)
+        if (driver->result(conn->state, deadline, result, failure) == DAL_OK)
                 return DAL_OK;
-        return fail(conn, request, &local, err);
+        return fail(conn, request, failure, err);
 }
 
 dal_status dal__conn_send_all(dal_conn *conn, const dal_request *last, dal_deadline deadline,
@@ -244,25 +244,28 @@ dal_status dal__conn_check_not_failed(dal_conn *conn, dal_error *err)
 
 /* ---- rows --------------------------------------------------------------------------------------------------- */
 
+static dal_status fail_row(dal_conn *conn, dal_error *failure)
+{
+        conn->rows_open = false;
+        if (failure->conn_gone)
+                conn->broken = true;
+        dal__conn_spoil(conn, failure);
+        if (!conn->broken && conn->driver->discard(conn->state, conn->rows_deadline, NULL))
+                conn->broken = true;
+        return failure->status;
+}
+
 static dal_status next_row(dal_rows *rows, const dal_value **cells_out, dal_error *err)
 {
         dal_conn *conn = rows->source;
-        dal_error local;
+        dal_error *failure = err ? err : &conn->scratch;
 
         *cells_out = NULL;
         if (!conn->rows_open)
                 return DAL_OK;
-        if (conn->driver->fetch(conn->state, conn->rows_deadline, cells_out, &local)) {
+        if (conn->driver->fetch(conn->state, conn->rows_deadline, cells_out, failure)) {
                 *cells_out = NULL;
-                conn->rows_open = false;
-                if (local.conn_gone)
-                        conn->broken = true;
-                dal__conn_spoil(conn, &local);
-                if (!conn->broken && conn->driver->discard(conn->state, conn->rows_deadline, NULL))
-                        conn->broken = true;
-                if (err)
-                        *err = local;
-                return local.status;
+                return fail_row(conn, failure);
         }
         if (!*cells_out)
                 conn->rows_open = false;
@@ -271,16 +274,15 @@ static dal_status next_row(dal_rows *rows, const dal_value **cells_out, dal_erro
 
 void dal__conn_finish_rows(dal_conn *conn)
 {
-        dal_error local;
         dal_rows *rows;
 
         if (conn->awaiting && !conn->broken)
                 (void)!dal__conn_take_rows(conn, &rows, NULL); /* its rows, if any, are dropped below */
         if (conn->rows_open && !conn->broken &&
-            conn->driver->discard(conn->state, conn->rows_deadline, &local)) {
-                if (local.conn_gone)
+            conn->driver->discard(conn->state, conn->rows_deadline, &conn->scratch)) {
+                if (conn->scratch.conn_gone)
                         conn->broken = true;
-                dal__conn_spoil(conn, &local);
+                dal__conn_spoil(conn, &conn->scratch);
         }
         conn->rows_open = false;
         conn->rows.cells = NULL;

@@ -405,18 +405,17 @@ dal_status dal__conn_set_tx_mode(dal_conn *conn, bool tx_mode, dal_deadline dead
         return s;
 }
 
-/* Nothing to undo: the everyday case, told without a call beyond the driver's own word. */
-static bool is_clean(const dal_conn *conn)
+bool dal__conn_is_clean(dal_conn *conn)
 {
-        return !conn->broken && !conn->in_tx && !conn->rows_open && !conn->awaiting && !conn->session_dirty &&
+        conn->on_rows_close = NULL;
+        conn->insert_id = 0;
+        return !(conn->broken | conn->in_tx | conn->rows_open | conn->awaiting | conn->session_dirty) &&
                conn->n_pending == 0 && conn->driver->tx_state(conn->state) == DAL_TX_STATE_IDLE;
 }
 
 void dal__conn_clean(dal_conn *conn, dal_deadline deadline, bool *reusable_out)
 {
-        conn->on_rows_close = NULL;
-        conn->insert_id = 0;
-        *reusable_out = is_clean(conn);
+        *reusable_out = dal__conn_is_clean(conn);
         if (*reusable_out)
                 return;
         dal_conn_rollback(conn, deadline, NULL); /* only if the server says there is something to roll back */
@@ -426,5 +425,5 @@ void dal__conn_clean(dal_conn *conn, dal_deadline deadline, bool *reusable_out)
                 conn->stats.n_round_trips++;
                 conn->session_dirty = false;
         }
-        *reusable_out = is_clean(conn);
+        *reusable_out = dal__conn_is_clean(conn);
 }

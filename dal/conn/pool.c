@@ -455,9 +455,13 @@ static dal__pool_slot *take_parked(dal_pool *pool, const char *here, bool tx_mod
         return slot;
 }
 
-/* Parks a connection that is clean, the one used last being lent first; false when it has to go the ordinary way. */
-static bool park(dal_pool *pool, dal__pool_slot *slot, int64_t now)
+/*
+ * Parks a connection that is clean, the one used last being lent first; false when it has to go the ordinary way. The
+ * time of its lease stands for now: that makes it look older, never younger, than it is.
+ */
+static bool park(dal_pool *pool, dal__pool_slot *slot)
 {
+        int64_t now = atomic_load_explicit(&slot->since, memory_order_relaxed);
         dal__pool_slot *before, *own = slot;
 
         if (now >= slot->expires_at || atomic_load(&pool->n_waiting) || atomic_load(&pool->closed) ||
@@ -513,18 +517,19 @@ dal_status dal_pool_acquire_at(const char *here, dal_pool *pool, bool tx_mode, d
 
 void dal_pool_release(dal_pool *pool, dal_conn *conn)
 {
-        int64_t now = dal__pool_now();
         dal__pool_slot *slot;
         bool reusable;
+        int64_t now;
 
         if (!conn || dal__pool_is_forked(pool))
                 return;
         slot = dal__conn_lease(conn);
         if (!slot || slot < pool->slots || slot >= pool->slots + pool->options.max_size || slot->conn != conn)
                 return; /* of another pool, or of none */
-        dal__conn_clean(conn, now + CLEAN_LIMIT_NS, &reusable);
-        if (reusable && park(pool, slot, now))
+        if (dal__conn_is_clean(conn) && park(pool, slot))
                 return;
+        now = dal__pool_now();
+        dal__conn_clean(conn, now + CLEAN_LIMIT_NS, &reusable);
         (void)pthread_mutex_lock(&pool->lock);
         if (!pthread_equal(slot->owner, pthread_self()))
                 pool->lent_across_threads = true;

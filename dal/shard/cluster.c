@@ -333,7 +333,7 @@ static dal_status single_once(const char *here, dal_cluster *cluster, const dal_
         if (s)
                 return s;
         if (rows_out)
-                s = dal_conn_query(conn, stmt, params, deadline, rows_out, err);
+                s = dal__conn_query_fresh(conn, stmt, params, deadline, rows_out, err);
         else
                 s = dal_conn_exec(conn, stmt, params, deadline, n_rows_out, err);
         if (s == DAL_OK && rows_out) {
@@ -350,39 +350,49 @@ static dal_status single_once(const char *here, dal_cluster *cluster, const dal_
         return s;
 }
 
+/* *err is never NULL here: it is also where the failures of the attempts are kept. */
 static dal_status single(const char *here, dal_cluster *cluster, const dal_key *key, const dal_stmt *stmt,
                          dal_params params, int64_t *n_rows_out, dal_rows **rows_out, dal_error *err)
 {
         dal_deadline deadline = dal__cluster_deadline(cluster, 0);
-        dal_error failure; /* filled by a failure only */
         uint64_t random = 0;
         dal_status s = dal__cluster_begin_call(cluster, err);
 
         if (s)
                 return s;
-        for (uint32_t attempt = 1;; attempt++) {
-                s = single_once(here, cluster, key, stmt, params, deadline, n_rows_out, rows_out, &failure);
-                if (s == DAL_OK ||
-                    !pause_before_retry(cluster, here, attempt, 0, false, deadline, &random, &failure))
-                        break;
+        s = single_once(here, cluster, key, stmt, params, deadline, n_rows_out, rows_out, err);
+        for (uint32_t attempt = 1;
+             s && pause_before_retry(cluster, here, attempt, 0, false, deadline, &random, err); attempt++) {
+                s = single_once(here, cluster, key, stmt, params, deadline, n_rows_out, rows_out, err);
+                if (s == DAL_OK)
+                        *err = (dal_error)DAL_ERROR_INIT; /* what went wrong before is over */
         }
-        if (s && err)
-                *err = failure;
         dal__cluster_end_call(cluster);
         return s;
+}
+
+static dal_status single_silent(const char *here, dal_cluster *cluster, const dal_key *key,
+                                const dal_stmt *stmt, dal_params params, int64_t *n_rows_out,
+                                dal_rows **rows_out)
+{
+        dal_error ignored;
+
+        return single(here, cluster, key, stmt, params, n_rows_out, rows_out, &ignored);
 }
 
 dal_status dal_cluster_exec_at(const char *here, dal_cluster *cluster, dal_key key, const dal_stmt *stmt,
                                dal_params params, int64_t *n_rows_out, dal_error *err)
 {
-        return single(here, cluster, &key, stmt, params, n_rows_out, NULL, err);
+        return err ? single(here, cluster, &key, stmt, params, n_rows_out, NULL, err)
+                   : single_silent(here, cluster, &key, stmt, params, n_rows_out, NULL);
 }
 
 dal_status dal_cluster_query_at(const char *here, dal_cluster *cluster, dal_key key, const dal_stmt *stmt,
                                 dal_params params, dal_rows **out, dal_error *err)
 {
         *out = NULL;
-        return single(here, cluster, &key, stmt, params, NULL, out, err);
+        return err ? single(here, cluster, &key, stmt, params, NULL, out, err)
+                   : single_silent(here, cluster, &key, stmt, params, NULL, out);
 }
 
 /* ---- facts and tools -------------------------------------------------------------------------------------------------------- */
@@ -392,26 +402,22 @@ uint16_t dal_cluster_n_shards(const dal_cluster *cluster)
         return (uint16_t)atomic_load(&cluster->n_shards);
 }
 
-static dal_status find_by_index(const dal_cluster *cluster, uint16_t i_shard, dal__shard **out,
-                                dal_error *err)
+static dal__shard *find_by_index(const dal_cluster *cluster, uint16_t i_shard, dal_error *err)
 {
         uint32_t n = atomic_load(&cluster->n_shards);
 
-        if (i_shard < n) {
-                *out = cluster->shards[i_shard];
-                return DAL_OK;
-        }
-        return dal_error_set(err, DAL_CLASS_ARGUMENT, "shard index %u is not in 0..%u", i_shard,
-                             n ? n - 1 : 0);
+        if (i_shard < n)
+                return cluster->shards[i_shard];
+        dal_error_set(err, DAL_CLASS_ARGUMENT, "shard index %u is not in 0..%u", i_shard, n ? n - 1 : 0);
+        return NULL;
 }
 
 dal_status dal_cluster_shard_info(dal_cluster *cluster, uint16_t i_shard, dal_shard_info *out, dal_error *err)
 {
-        dal__shard *shard;
-        dal_status s = find_by_index(cluster, i_shard, &shard, err);
+        dal__shard *shard = find_by_index(cluster, i_shard, err);
 
-        if (s)
-                return s;
+        if (!shard)
+                return DAL_ERR_ARG;
         out->shard = shard->number;
         out->n_slots = dal__map_n_slots(&cluster->map, shard->number);
         out->url = dal_dsn_redacted(shard->dsn);
@@ -433,24 +439,24 @@ uint64_t dal_cluster_map_version(const dal_cluster *cluster)
 dal_status dal_cluster_lease_at(const char *here, dal_cluster *cluster, uint16_t i_shard, dal_conn **out,
                                 dal_error *err)
 {
-        dal__shard *shard;
         dal_status s = dal__cluster_begin_call(cluster, err);
+        dal__shard *shard;
 
         *out = NULL;
         if (s)
                 return s;
-        s = find_by_index(cluster, i_shard, &shard, err);
-        if (s == DAL_OK)
-                s = dal__cluster_acquire(here, cluster, shard, false, dal__cluster_deadline(cluster, 0), out,
-                                         err);
+        shard = find_by_index(cluster, i_shard, err);
+        s = !shard ? DAL_ERR_ARG
+                   : dal__cluster_acquire(here, cluster, shard, false, dal__cluster_deadline(cluster, 0), out,
+                                          err);
         dal__cluster_end_call(cluster);
         return s;
 }
 
 void dal_cluster_release(dal_cluster *cluster, uint16_t i_shard, dal_conn *conn)
 {
-        dal__shard *shard;
+        dal__shard *shard = find_by_index(cluster, i_shard, NULL);
 
-        if (find_by_index(cluster, i_shard, &shard, NULL) == DAL_OK)
+        if (shard)
                 dal_pool_release(shard->pool, conn);
 }

@@ -23,6 +23,76 @@ static const dal_stmt select_slots = DAL_STMT(
 static const dal_stmt select_identity =
         DAL_STMT("dal.select_identity", "SELECT cluster_id, shard_id FROM dal_identity WHERE id = 1");
 
+/* ---- who is behind a connection ------------------------------------------------------------------------------------- */
+
+struct identity {
+        char cluster_id[DAL__CLUSTER_ID_SIZE + 1];
+        int32_t number;
+        bool found;
+};
+
+static dal_status read_identity(dal_conn *conn, dal_deadline deadline, struct identity *identity,
+                                dal_error *err)
+{
+        dal_rows *rows;
+        dal_status s = dal_conn_query(conn, &select_identity, DAL_NO_PARAMS, deadline, &rows, err);
+
+        identity->found = false;
+        if (s == DAL_OK)
+                s = dal_rows_next(rows, &identity->found, err);
+        if (s == DAL_OK && identity->found)
+                s = dal_rows_copy_text(rows, 0, identity->cluster_id, sizeof identity->cluster_id, err);
+        if (s == DAL_OK && identity->found)
+                s = dal_rows_int32(rows, 1, &identity->number, err);
+        dal_rows_close(rows);
+        return s == DAL_ERR_NOT_FOUND ? DAL_OK : s; /* a database without the table is nobody's shard */
+}
+
+static dal_status compare_identity(const dal_cluster *cluster, const dal__shard *shard, dal_conn *conn,
+                                   dal_deadline deadline, dal_error *err)
+{
+        struct identity identity;
+        dal_status s = read_identity(conn, deadline, &identity, err);
+
+        if (s)
+                return s;
+        if (!identity.found)
+                return dal_error_set(
+                        err, DAL_CLASS_NO_SHARD,
+                        "the database at %s does not say that it is shard %u: is it the right one? restore "
+                        "it, or correct dal_shard.url",
+                        dal_dsn_redacted(shard->dsn), shard->number);
+        if (strcmp(identity.cluster_id, cluster->cluster_id) != 0 || identity.number != shard->number)
+                return dal_error_set(
+                        err, DAL_CLASS_NO_SHARD,
+                        "the database at %s says it is shard %d of cluster %s, but the catalog lists it as "
+                        "shard %u of cluster %s: correct dal_shard.url",
+                        dal_dsn_redacted(shard->dsn), (int)identity.number, identity.cluster_id,
+                        shard->number, cluster->cluster_id);
+        return DAL_OK;
+}
+
+/* One shard of a cluster is not a database that owns every slot. */
+static dal_status refuse_lone_shard(const dal_cluster *cluster, dal_conn *conn, dal_deadline deadline,
+                                    dal_error *err)
+{
+        struct identity identity;
+        dal_status s = read_identity(conn, deadline, &identity, err);
+
+        if (s || !identity.found)
+                return s;
+        if (identity.number < 0)
+                return dal_error_set(
+                        err, DAL_CLASS_NO_SHARD,
+                        "the cluster whose catalog is to be at %s was not finished: run `dalctl cluster "
+                        "init` again",
+                        dal_dsn_redacted(cluster->dsn));
+        return dal_error_set(
+                err, DAL_CLASS_NO_SHARD,
+                "the database at %s is shard %d of cluster %s: open the cluster by the URL of its catalog",
+                dal_dsn_redacted(cluster->dsn), (int)identity.number, identity.cluster_id);
+}
+
 /* ---- reading the catalog ---------------------------------------------------------------------------------------- */
 
 struct header {
@@ -212,6 +282,8 @@ dal_status dal__cluster_load(dal_cluster *cluster, dal_pool *pool, dal_deadline 
         if (s)
                 return s;
         s = load_from(cluster, conn, deadline, found_out, err);
+        if (s == DAL_OK && !*found_out)
+                s = refuse_lone_shard(cluster, conn, deadline, err);
         dal_pool_release(pool, conn);
         return s;
 }
@@ -355,39 +427,21 @@ dal_status dal__cluster_stop_timer(dal_cluster *cluster, dal_deadline deadline, 
         return DAL_OK;
 }
 
-/* ---- who is behind a connection ------------------------------------------------------------------------------------- */
-
-static dal_status compare_identity(const dal_cluster *cluster, const dal__shard *shard, dal_conn *conn,
-                                   dal_deadline deadline, dal_error *err)
+/* The first lease of a shard: is the database the one that the catalog means? */
+static dal_status verify(dal_cluster *cluster, dal__shard *shard, dal_conn **conn, dal_deadline deadline,
+                         dal_error *err)
 {
-        char cluster_id[DAL__CLUSTER_ID_SIZE + 1] = "";
-        int32_t number = -1;
-        bool found = false;
-        dal_rows *rows;
-        dal_status s = dal_conn_query(conn, &select_identity, DAL_NO_PARAMS, deadline, &rows, err);
+        dal_status s = compare_identity(cluster, shard, *conn, deadline, err);
 
-        if (s == DAL_OK)
-                s = dal_rows_next(rows, &found, err);
-        if (s == DAL_OK && found)
-                s = dal_rows_copy_text(rows, 0, cluster_id, sizeof cluster_id, err);
-        if (s == DAL_OK && found)
-                s = dal_rows_int32(rows, 1, &number, err);
-        dal_rows_close(rows);
-        if (s && s != DAL_ERR_NOT_FOUND)
-                return s;
-        if (!found)
-                return dal_error_set(
-                        err, DAL_CLASS_NO_SHARD,
-                        "the database at %s does not say which shard it is; run `dalctl cluster init` for it",
-                        dal_dsn_redacted(shard->dsn));
-        if (strcmp(cluster_id, cluster->cluster_id) != 0 || number != shard->number)
-                return dal_error_set(
-                        err, DAL_CLASS_NO_SHARD,
-                        "the database at %s says it is shard %d of cluster %s, but the catalog lists it as "
-                        "shard %u of cluster %s: correct dal_shard.url",
-                        dal_dsn_redacted(shard->dsn), (int)number, cluster_id, shard->number,
-                        cluster->cluster_id);
-        return DAL_OK;
+        if (s == DAL_OK) /* reading it may have begun a transaction */
+                s = dal_conn_rollback(*conn, deadline, err);
+        if (s == DAL_OK) {
+                atomic_store_explicit(&shard->verified, true, memory_order_release);
+                return DAL_OK;
+        }
+        dal_pool_release(shard->pool, *conn);
+        *conn = NULL;
+        return s;
 }
 
 dal_status dal__cluster_acquire(const char *here, dal_cluster *cluster, dal__shard *shard, bool tx_mode,
@@ -395,18 +449,8 @@ dal_status dal__cluster_acquire(const char *here, dal_cluster *cluster, dal__sha
 {
         dal_status s = dal_pool_acquire_at(here, shard->pool, tx_mode, deadline, out, err);
 
-        if (s == DAL_OK && cluster->cluster_id[0] &&
-            !atomic_load_explicit(&shard->verified, memory_order_acquire)) {
-                s = compare_identity(cluster, shard, *out, deadline, err);
-                if (s == DAL_OK) /* reading it may have begun a transaction */
-                        s = dal_conn_rollback(*out, deadline, err);
-                if (s == DAL_OK) {
-                        atomic_store_explicit(&shard->verified, true, memory_order_release);
-                } else {
-                        dal_pool_release(shard->pool, *out);
-                        *out = NULL;
-                }
-        }
+        if (s == DAL_OK && !atomic_load_explicit(&shard->verified, memory_order_acquire))
+                s = verify(cluster, shard, out, deadline, err);
         if (s && err)
                 err->shard = shard->number;
         return s;

@@ -134,6 +134,9 @@ static dal_status be_single(dal_cluster *cluster, dal_pool *pool, dal_error *err
 
         if (s == DAL_OK)
                 s = dal__cluster_add_shard(cluster, 0, dsn, pool, err);
+        if (s == DAL_OK)
+                atomic_store(&cluster->shards[0]->verified,
+                             true); /* there is no catalog to compare it with */
         for (uint32_t slot = 0; s == DAL_OK && slot < DAL_N_SLOTS; slot++)
                 dal__map_set(&cluster->map, (uint16_t)slot, 0);
         return s;

@@ -4,7 +4,7 @@
 
 /*
  * Errors are values. Every fallible function returns a dal_status (zero is success) and fills the caller's
- * dal_error on failure; on success the error is left untouched. The status is the portable answer to "what do I
+ * dal_error on failure; on success the error is left untouched, or cleared where a first try had failed. The status is the portable answer to "what do I
  * do now"; the class says precisely what happened; the four bits say what a retry loop needs to know.
  *
  *      dal_error err = DAL_ERROR_INIT;
