@@ -277,7 +277,7 @@ static inline void free_sharded(struct sharded *f)
 {
         dal_error err = DAL_ERROR_INIT;
 
-        assert_ok(dal_cluster_close(f->cluster, 0, &err));
+        assert_ok(dal_cluster_close(f->cluster, 5000, &err)); /* a refresh may be under way */
         free_server(f->catalog);
         for (uint32_t i = 0; i < MAX_SHARDS; i++)
                 free_server(f->servers[i]);
