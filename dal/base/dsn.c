@@ -21,16 +21,9 @@ const struct dal__dsn_key dal__dsn_keys[DAL__DSN_N_KEYS] = {
         [DAL__DSN_SCHEMA] = {"schema", DAL__DSN_POSTGRES | DAL__DSN_OTHER},
         [DAL__DSN_SOCKET] = {"socket", DAL__DSN_MYSQL | DAL__DSN_OTHER},
         [DAL__DSN_SERVER_PUBLIC_KEY] = {"server_public_key", DAL__DSN_MYSQL | DAL__DSN_OTHER},
-        [DAL__DSN_CONNECT_TIMEOUT] = {"connect_timeout", DAL__DSN_ALL},
-        /* of single drivers; the core holds them against the driver's own list */
+        /* of single drivers: a key has its row only once a driver reads it, or it would be ignored in silence */
         [DAL__DSN_MODE] = {"mode", DAL__DSN_SQLITE | DAL__DSN_OTHER},
-        [DAL__DSN_CACHE] = {"cache", DAL__DSN_SQLITE | DAL__DSN_OTHER},
-        [DAL__DSN_BUSY_TIMEOUT_MS] = {"busy_timeout_ms", DAL__DSN_SQLITE | DAL__DSN_OTHER},
-        [DAL__DSN_JOURNAL_MODE] = {"journal_mode", DAL__DSN_SQLITE | DAL__DSN_OTHER},
-        [DAL__DSN_SYNCHRONOUS] = {"synchronous", DAL__DSN_SQLITE | DAL__DSN_OTHER},
-        [DAL__DSN_FOREIGN_KEYS] = {"foreign_keys", DAL__DSN_SQLITE | DAL__DSN_OTHER},
-        [DAL__DSN_STATEMENT_MODE] = {"statement_mode", DAL__DSN_ALL},
-        [DAL__DSN_FAKE] = {"fake", DAL__DSN_ALL},
+        [DAL__DSN_FAKE] = {"fake", DAL__DSN_OTHER},
 };
 
 static const char *const tls_names[] = {
@@ -324,7 +317,7 @@ static bool inherit_all(dal_dsn *dsn, const dal_dsn *base)
                 ok = ok && inherit(dsn, base, DAL__DSN_SSLMODE);
         return ok && inherit(dsn, base, DAL__DSN_SSLROOTCERT) &&
                inherit(dsn, base, DAL__DSN_SERVER_PUBLIC_KEY) &&
-               inherit(dsn, base, DAL__DSN_APPLICATION_NAME) && inherit(dsn, base, DAL__DSN_CONNECT_TIMEOUT);
+               inherit(dsn, base, DAL__DSN_APPLICATION_NAME);
 }
 
 /* A relative file is looked for where the base's file is, wherever the process was started. */

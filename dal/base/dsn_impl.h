@@ -26,14 +26,7 @@ typedef enum dal__dsn_key_id {
         DAL__DSN_SCHEMA,
         DAL__DSN_SOCKET,
         DAL__DSN_SERVER_PUBLIC_KEY,
-        DAL__DSN_CONNECT_TIMEOUT,
         DAL__DSN_MODE,
-        DAL__DSN_CACHE,
-        DAL__DSN_BUSY_TIMEOUT_MS,
-        DAL__DSN_JOURNAL_MODE,
-        DAL__DSN_SYNCHRONOUS,
-        DAL__DSN_FOREIGN_KEYS,
-        DAL__DSN_STATEMENT_MODE,
         DAL__DSN_FAKE,
         DAL__DSN_N_KEYS
 } dal__dsn_key_id;

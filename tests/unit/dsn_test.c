@@ -119,6 +119,10 @@ static void test_dsn__percent_encoding_in_every_part(void **state)
         refused("postgres://%4z@h", "two hexadecimal digits");
         refused("postgres://%z4@h", "two hexadecimal digits");
         refused("postgres://h?us%0Aer=x", "control character");
+        check("postgres://%af%AF:%fF@h:5439", "postgres \xAF\xAF|\xFF|h|5439|");
+        refused("postgres://%4z@h", "two hexadecimal digits");
+        refused("postgres://%z4@h", "two hexadecimal digits");
+        refused("postgres://h?us%0Aer=x", "control character");
         refused("mysql://u%0A@h", "control character");
         refused("mysql://h/d%7F", "control character");
         refused("mysql://u:secret\n@h", "control character");
@@ -175,6 +179,7 @@ static void test_dsn__schemes(void **state)
         refused("mysql:u:secret@h", "two slashes");
         refused("user:secret@db1/shop", "begins with neither");
         check("ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEF://h", "abcdefghijklmnopqrstuvwxyzabcdef |-|h|0|");
+        check("ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEF://h", "abcdefghijklmnopqrstuvwxyzabcdef |-|h|0|");
         refused("abcdefghijklmnopqrstuvwxyzabcdefg://h", "must begin with a scheme");
         assert_int_equal(dal_dsn_parse(NULL, &(dal_dsn *){NULL}, NULL), DAL_ERR_ARG);
         assert_int_equal(dal_dsn_parse("sqlite:x", NULL, NULL), DAL_ERR_ARG);
@@ -204,19 +209,20 @@ static void test_dsn__sqlite_files(void **state)
 
 static void test_dsn__keys(void **state)
 {
-        dal_dsn *dsn = parse("postgres://h:7/d?application_name=a%20b&schema=shard_2&connect_timeout=3");
+        dal_dsn *dsn = parse("postgres://h:7/d?application_name=a%20b&schema=shard_2");
 
         (void)state;
         assert_string_equal(dal_dsn_get(dsn, "application_name"), "a b");
         assert_string_equal(dal_dsn_get(dsn, "schema"), "shard_2");
-        assert_string_equal(dal_dsn_get(dsn, "connect_timeout"), "3");
         assert_string_equal(dal_dsn_get(dsn, "host"), "h");
         assert_string_equal(dal_dsn_get(dsn, "port"), "7");
         assert_null(dal_dsn_get(dsn, "sslmode"));
         assert_null(dal_dsn_get(dsn, "nonsense"));
         dal_dsn_free(dsn);
-        refused("postgres://h?SSLMODE=off",
-                "no key \"SSLMODE\": known are host port user password dbname sslmode");
+        refused("postgres://h?SSLMODE=off", "a postgres URL has no key \"SSLMODE\": known are host port user "
+                                            "password dbname sslmode sslrootcert "
+                                            "sslcert sslkey application_name schema");
+        refused("sqlite:x?nonsense=1", "known are dbname sslmode application_name mode");
         refused("postgres://h?socket=/s", "a postgres URL has no key \"socket\"");
         refused("mysql://h?schema=s", "a mysql URL has no key \"schema\"");
         refused("mysql://h?cache=s", "a mysql URL has no key \"cache\"");
@@ -362,6 +368,10 @@ static void test_dsn__derive_takes_what_is_missing(void **state)
         check_derived("mysql://db2/d", "postgres://u:pw@db1/shop?sslmode=off", NULL, "mysql://db2/d", NULL);
         check_derived("mysql://u:pw@h/d", NULL, NULL, "mysql://u@h/d", "pw");
         check_derived("mysql://u:pw@h/d", NULL, "e", "mysql://u@h/e", "pw");
+        check_derived("postgres://db2?sslkey=/k", "postgres://db1?sslcert=/d&sslkey=/l", NULL,
+                      "postgres://db2?sslkey=/k", NULL);
+        check_derived("postgres://db2", "postgres://db1?sslcert=/d&sslkey=/l", NULL,
+                      "postgres://db2?sslcert=/d&sslkey=/l", NULL);
         check_derived("postgres://db2?sslcert=/c", "postgres://db1?sslcert=/d&sslkey=/k", NULL,
                       "postgres://db2?sslcert=/c", NULL);
 }
@@ -460,6 +470,21 @@ static void test_dsn__no_memory_is_reported(void **state)
                 assert_int_equal(status, DAL_ERR_NOMEM);
         }
         assert_in_range(n, 8, 50);
+        dal_dsn_free(base);
+        base = parse("sqlite:dir/a.db");
+        for (n = 1; n < 100; n++) {
+                dal_dsn *out = NULL;
+                dal_status status;
+
+                mem_fault_at = n;
+                status = dal_dsn_derive(base, base, "b.db", &out, NULL);
+                mem_fault_at = 0;
+                dal_dsn_free(out);
+                if (status == DAL_OK)
+                        break;
+                assert_int_equal(status, DAL_ERR_NOMEM);
+        }
+        assert_in_range(n, 6, 20);
         dal_dsn_free(base);
 }
 

@@ -70,6 +70,9 @@ static void test_lexer__plain_statement(void **state)
         check("SELECT a1, 2.5 FROM t;", 0, "w wo wow w w;");
         check("a\t\r\n\f\vb", 0, "w w");
         check("\xC3\xA9t\xC3\xA9 = 1", 0, "w o w");
+        check("azAZ09_$\x80\xFF", 0, "w");
+        check("z z A Z \x80", 0, "w w w w w");
+        check("@[^{/:", 0, "oooooo");
         check("a\x01"
               "b",
               0, "wow");
@@ -111,6 +114,7 @@ static void test_lexer__names_in_backticks_and_brackets(void **state)
         check("`a``?`", SQLITE, "q");
         check("[a?]?", SQLITE, "q?");
         check("[a]]", SQLITE, "qo"); /* no doubling here */
+        check("[a\\]?", SQLITE, "q?");
         check("[a", SQLITE, "!");
         check("a[?]", POSTGRES, "wo?o"); /* an array's index */
         check("`?`", POSTGRES, "o?o");
@@ -246,6 +250,9 @@ static void test_lexer__words_in_any_case(void **state)
         assert_false(dal__lexer_is_word(&token, "SELEC"));
         assert_false(dal__lexer_is_word(&token, "SELECTS"));
         assert_false(dal__lexer_is_word(&token, ""));
+        dal__lexer_init(&lexer, "AbzZ", 4, 0);
+        token = dal__lexer_next(&lexer);
+        assert_true(dal__lexer_is_word(&token, "aBZz"));
         dal__lexer_init(&lexer, "'a'", 3, 0);
         token = dal__lexer_next(&lexer);
         assert_false(dal__lexer_is_word(&token, "'a'"));
