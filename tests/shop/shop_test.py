@@ -157,7 +157,7 @@ def ask(name, sql):
 def test_killed_sessions(name, url):
     """Sessions die all the time; every order must still be entered, once."""
     generated = WORK / "killed.csv"
-    process = subprocess.Popen([PROGRAM, "--url", url, "--orders", "800", "--seed", "11", "--workers", "8", "--json",
+    process = subprocess.Popen([PROGRAM, "--url", url, "--orders", "500", "--seed", "11", "--workers", "8", "--json",
                                 "--write-ledger", generated], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     n_killed = 0
     for line in process.stderr:
