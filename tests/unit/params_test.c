@@ -72,6 +72,9 @@ static void test_params__numbers_keep_their_distance(void **state)
         check(&dollar, "LIMIT?OFFSET?", "LIMIT $1 OFFSET $2", 2);
         check(&dollar, "a=?AND b=?", "a=$1 AND b=$2", 2);
         check(&dollar, "$?", "$ $1", 1);
+        check(&dollar, "a?a z?z A?A Z?Z _?_", "a $1 a z $2 z A $3 A Z $4 Z _ $5 _", 5);
+        check(&dollar, "0? 9? \x80?\x80", "0 $1 9 $2 \x80 $3 \x80", 3);
+        check(&dollar, "(?)@?[?]{?}`?^", "($1)@$2[$3]{$4}`$5^", 5);
         check(&dollar, "?$$x$$", "$1 $$x$$", 1);
         check(&dollar, "?\xC3\xA9", "$1 \xC3\xA9", 1);
         check(&dollar, "???", "?$1", 1);
@@ -135,6 +138,10 @@ static void test_params__errors_name_statement_and_position(void **state)
                 "statement \"s\", line 1, byte 11: the quote or comment that begins here has no end");
         refused(&dollar, "SELECT ?1",
                 "statement \"s\", line 1, byte 8: write ? without a number: parameters are taken in order");
+        refused(&dollar, "?0",
+                "statement \"s\", line 1, byte 1: write ? without a number: parameters are taken in order");
+        refused(&dollar, "?9",
+                "statement \"s\", line 1, byte 1: write ? without a number: parameters are taken in order");
         refused(&dollar, "SELECT $1",
                 "statement \"s\", line 1, byte 8: write ? in place of $1, $2 and so on");
         refused(&question, "a ?? b",
@@ -229,6 +236,7 @@ static void test_params__reads_are_known(void **state)
         check_kind("INSERT INTO t SELECT 1", false, false);
         check_kind("(SELECT 1)", false, false); /* not worth knowing; never the other way round */
         check_kind("'a' SELECT", false, false);
+        check_kind(":: SELECT", false, false);
         check_kind("selects", false, false);
 }
 

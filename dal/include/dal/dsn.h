@@ -60,7 +60,9 @@ DAL_NODISCARD dal_status dal_dsn_parse(const char *url, dal_dsn **out, dal_error
 /**
  * Copies a URL, taking what it does not say (user, password, TLS files) from `base` when the hosts' drivers agree.
  *
- * `dbname` replaces the database when not NULL.
+ * `dbname` replaces the database when not NULL. A relative sqlite file stands beside the file of `base`. A password
+ * is taken only for the user it belongs to, and sslmode only where it does not weaken the way to another machine.
+ * With `base` NULL or `dsn` itself this is a plain copy.
  * Ownership: *out is owned. Threads: any. Blocks: no.
  */
 DAL_NODISCARD dal_status dal_dsn_derive(const dal_dsn *dsn, const dal_dsn *base, const char *dbname,
