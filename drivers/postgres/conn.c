@@ -50,15 +50,23 @@ static void pg_close(void *state)
 
 /*
  * DISCARD ALL but for the prepared statements, which are ours. The session's own settings came with the start of
- * the connection: RESET ALL goes back to them.
+ * the connection and RESET ALL goes back to them, but for a time zone that PGTZ in the environment had put there.
  */
 static dal_status pg_reset(void *state, dal_deadline deadline, dal_error *err)
 {
-        return dal__postgres_simple(state,
-                                    "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; UNLISTEN *; "
-                                    "SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD TEMP; "
-                                    "DISCARD SEQUENCES",
-                                    deadline, err);
+        dal__postgres_conn *conn = state;
+        PGnotify *notify;
+        dal_status s = dal__postgres_simple(conn,
+                                            "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; "
+                                            "SET timezone = 'UTC'; UNLISTEN *; "
+                                            "SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD TEMP; "
+                                            "DISCARD SEQUENCES",
+                                            deadline, err);
+
+        /* What the last user listened for and did not take would be kept for the life of the connection. */
+        while ((notify = PQnotifies(conn->pg)) != NULL)
+                PQfreemem(notify);
+        return s;
 }
 
 /* An empty query: the server answers it without a transaction. */

@@ -355,6 +355,17 @@ static dal_status check_session(dal__postgres_conn *conn, const dal_open_args *a
         return unopened(err, DAL_CLASS_UNSUPPORTED);
 }
 
+/* PGTZ in the environment is sent by libpq itself and outdoes what `options` says. */
+static dal_status set_zone(dal__postgres_conn *conn, dal_deadline deadline, dal_error *err)
+{
+        const char *zone = PQparameterStatus(conn->pg, "TimeZone");
+        dal_status s = DAL_OK;
+
+        if (!zone || strcmp(zone, "UTC") != 0)
+                s = dal__postgres_simple(conn, "SET timezone = 'UTC'", deadline, err);
+        return s ? unopened(err, err ? err->error_class : DAL_CLASS_CONNECT_FAILED) : DAL_OK;
+}
+
 dal_status dal__postgres_connect(dal__postgres_conn *conn, const dal_open_args *args, dal_deadline deadline,
                                  dal_error *err)
 {
@@ -381,6 +392,8 @@ dal_status dal__postgres_connect(dal__postgres_conn *conn, const dal_open_args *
                 s = check_session(conn, args, err);
         if (s == DAL_OK && PQsetnonblocking(conn->pg, 1) != 0)
                 s = no_memory(err);
+        if (s == DAL_OK)
+                s = set_zone(conn, deadline, err);
         dal_mem_free(made.options);
         return s;
 }

@@ -148,8 +148,6 @@ dal_status dal__postgres_params_check(dal__postgres_params *p, dal_params params
         for (size_t i = 0; i < params.n_values; i++) {
                 const dal_value *value = &params.values[i];
 
-                if (types && value->type == DAL_TYPE_INT64 && types[i] == PG_OID_INT8)
-                        continue; /* the usual case */
                 fit = fit && types && fits_type(value, types[i]);
                 if (!fits_wire(value))
                         return out_of_range(i, value, err);
@@ -271,21 +269,30 @@ static char *encode(dal__postgres_params *p, size_t i, const dal_value *value, O
         return text;
 }
 
-void dal__postgres_params_encode(dal__postgres_params *p, dal_params params, const Oid *types)
+/* From value `i` on. */
+static void encode_rest(dal__postgres_params *p, dal_params params, const Oid *types, size_t i)
 {
         char *text = p->text;
 
-        for (size_t i = 0; i < params.n_values; i++) {
+        for (; i < params.n_values; i++) {
                 const dal_value *value = &params.values[i];
                 Oid type = types ? types[i] : (p->types[i] = dal__postgres_type_of(value));
 
-                if (value->type == DAL_TYPE_INT64 && type == PG_OID_INT8) {
-                        store64(p->slots[i], (uint64_t)value->as.int64);
-                        p->values[i] = p->slots[i];
-                        p->lengths[i] = 8;
-                        p->formats[i] = 1;
-                } else {
-                        text = encode(p, i, value, type, text);
+                text = encode(p, i, value, type, text);
+        }
+}
+
+void dal__postgres_params_encode(dal__postgres_params *p, dal_params params, const Oid *types)
+{
+        /* Integers that lead, often the only parameters, without a call for each. */
+        for (size_t i = 0; i < params.n_values; i++) {
+                if (params.values[i].type != DAL_TYPE_INT64 || !types || types[i] != PG_OID_INT8) {
+                        encode_rest(p, params, types, i);
+                        return;
                 }
+                store64(p->slots[i], (uint64_t)params.values[i].as.int64);
+                p->values[i] = p->slots[i];
+                p->lengths[i] = 8;
+                p->formats[i] = 1;
         }
 }

@@ -116,6 +116,15 @@ typedef enum dal__postgres_decoded {
         PG_INFINITE   /* an infinite timestamp or date: no instant */
 } dal__postgres_decoded;
 
+/* Written out, so that compilers see one swapped load. */
+static inline uint64_t dal__postgres_load64(const char *bytes)
+{
+        const unsigned char *b = (const unsigned char *)bytes;
+
+        return (uint64_t)b[0] << 56 | (uint64_t)b[1] << 48 | (uint64_t)b[2] << 40 | (uint64_t)b[3] << 32 |
+               (uint64_t)b[4] << 24 | (uint64_t)b[5] << 16 | (uint64_t)b[6] << 8 | (uint64_t)b[7];
+}
+
 dal__postgres_kind dal__postgres_kind_of(Oid type);
 /* Decodes a binary cell. A decimal's text goes to *room, which is then moved behind it. */
 dal__postgres_decoded dal__postgres_decode(dal__postgres_kind kind, const char *bytes, size_t size,

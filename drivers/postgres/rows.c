@@ -32,8 +32,7 @@ static bool reserve_columns(dal__postgres_conn *conn, uint32_t n)
 {
         void *columns, *cells;
 
-        if (n < 8)
-                n = 8;
+        n = n < 8 ? 8 : n;
         columns = dal_mem_resize(conn->columns, n, sizeof *conn->columns);
         if (!columns)
                 return false;
@@ -42,6 +41,9 @@ static bool reserve_columns(dal__postgres_conn *conn, uint32_t n)
         if (!cells)
                 return false;
         conn->cells = cells;
+        /* Of no type yet, which no column has. */
+        memset(conn->columns + conn->columns_room, 0, (n - conn->columns_room) * sizeof *conn->columns);
+        memset(conn->cells + conn->columns_room, 0, (n - conn->columns_room) * sizeof *conn->cells);
         conn->columns_room = n;
         return true;
 }
@@ -60,6 +62,15 @@ bool dal__postgres_is_partial(const PGresult *result)
 static dal_status no_memory(dal_error *err)
 {
         return dal_error_set(err, DAL_CLASS_NO_MEMORY, "out of memory for the rows of a result");
+}
+
+/* Column and cell keep what is known about the type for the next result: often it is the same. */
+static void set_column(dal__postgres_conn *conn, uint32_t i, Oid type)
+{
+        conn->columns[i].type = type;
+        conn->columns[i].kind = (uint8_t)dal__postgres_kind_of(type);
+        conn->cells[i] = dal_null();
+        conn->cells[i].type_id = type;
 }
 
 dal_status dal__postgres_open_rows(dal__postgres_conn *conn, PGresult *result, bool streaming,
@@ -82,12 +93,11 @@ dal_status dal__postgres_open_rows(dal__postgres_conn *conn, PGresult *result, b
         conn->has_numeric = false;
         for (uint32_t i = 0; i < n; i++) {
                 dal__postgres_column *column = &conn->columns[i];
+                Oid type = PQftype(result, (int)i);
 
-                column->type = PQftype(result, (int)i);
-                column->kind = (uint8_t)dal__postgres_kind_of(column->type);
+                if (column->type != type)
+                        set_column(conn, i, type);
                 conn->has_numeric |= column->kind == PG_KIND_NUMERIC;
-                conn->cells[i] = dal_null();
-                conn->cells[i].type_id = column->type;
         }
         out->has_rows = true;
         out->n_columns = n;
@@ -139,6 +149,21 @@ static dal_status undecodable(dal__postgres_conn *conn, uint32_t i, dal__postgre
                              name, conn->columns[i].type);
 }
 
+static dal_status decode_other(dal__postgres_conn *conn, int row, uint32_t i, char **room, dal_error *err)
+{
+        dal__postgres_kind kind = (dal__postgres_kind)conn->columns[i].kind;
+        dal__postgres_decoded decoded;
+
+        if (PQgetisnull(conn->rows, row, (int)i)) {
+                conn->cells[i].type = DAL_TYPE_NULL;
+                return DAL_OK;
+        }
+        decoded = dal__postgres_decode(kind, PQgetvalue(conn->rows, row, (int)i),
+                                       (size_t)PQgetlength(conn->rows, row, (int)i), room, &conn->cells[i]);
+        return decoded == PG_DECODED ? DAL_OK : undecodable(conn, i, decoded, err);
+}
+
+/* The most frequent types here; the rest, NULL, empty and malformed cells elsewhere. */
 static dal_status decode_row(dal__postgres_conn *conn, const dal_value **cells_out, dal_error *err)
 {
         int row = conn->i_row++;
@@ -149,19 +174,23 @@ static dal_status decode_row(dal__postgres_conn *conn, const dal_value **cells_o
                 return no_memory(err);
         room = conn->text;
         for (uint32_t i = 0; i < conn->n_columns; i++) {
-                dal__postgres_kind kind = (dal__postgres_kind)conn->columns[i].kind;
                 dal_value *cell = &conn->cells[i];
                 int size = PQgetlength(rows, row, (int)i);
+                uint8_t kind = conn->columns[i].kind;
+                dal_status s;
 
-                if (size == 0 && PQgetisnull(rows, row, (int)i)) {
-                        cell->type = DAL_TYPE_NULL;
-                } else {
-                        const char *bytes = PQgetvalue(rows, row, (int)i);
-                        dal__postgres_decoded decoded =
-                                dal__postgres_decode(kind, bytes, (size_t)size, &room, cell);
-
-                        if (decoded != PG_DECODED)
-                                return undecodable(conn, i, decoded, err);
+                if (kind == PG_KIND_TEXT && size > 0) {
+                        cell->type = DAL_TYPE_TEXT;
+                        cell->as.span.ptr = PQgetvalue(rows, row, (int)i);
+                        cell->as.span.size = (size_t)size;
+                } else if (kind == PG_KIND_INT8 && size == 8) {
+                        cell->type = DAL_TYPE_INT64;
+                        cell->as.uint64 = dal__postgres_load64(PQgetvalue(rows, row, (int)i));
+                } else if (kind == PG_KIND_FLOAT8 && size == 8) {
+                        cell->type = DAL_TYPE_DOUBLE;
+                        cell->as.uint64 = dal__postgres_load64(PQgetvalue(rows, row, (int)i));
+                } else if ((s = decode_other(conn, row, i, &room, err))) {
+                        return s;
                 }
         }
         *cells_out = conn->cells;

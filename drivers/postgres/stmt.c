@@ -214,17 +214,29 @@ static bool grow_items(dal__postgres_conn *conn)
         return true;
 }
 
+/* The usual case, which needs no closer look: integers for a statement that was prepared for them. */
+static bool all_integers(const dal__postgres_params *p, dal_params params, const Oid *types)
+{
+        for (size_t i = 0; i < params.n_values; i++)
+                if (params.values[i].type != DAL_TYPE_INT64 || types[i] != PG_OID_INT8)
+                        return false;
+        return params.n_values <= p->room;
+}
+
 /* Checks the values; finds the statement's server-side form, or makes one whose preparation will travel along. */
 static dal_status take_statement(dal__postgres_conn *conn, const dal_request *request,
                                  dal__postgres_item *item, dal_error *err)
 {
         dal__postgres_prepared *prepared = request->kind == DAL_REQUEST_STMT ? *slot_of(request) : NULL;
-        bool fit;
-        dal_status s = dal__postgres_params_check(&conn->params, request->params, request->text_size,
-                                                  prepared ? prepared->types : NULL, &fit, err);
+        bool fit = true;
 
-        if (s || request->kind == DAL_REQUEST_TEXT)
-                return s;
+        if (!prepared || !all_integers(&conn->params, request->params, prepared->types)) {
+                dal_status s = dal__postgres_params_check(&conn->params, request->params, request->text_size,
+                                                          prepared ? prepared->types : NULL, &fit, err);
+
+                if (s || request->kind == DAL_REQUEST_TEXT)
+                        return s;
+        }
         item->prepares = !fit;
         if (!fit && !(prepared = prepare_anew(conn, request)))
                 return no_memory(err);

@@ -63,11 +63,6 @@ static uint32_t load32(const char *bytes)
         return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | (uint32_t)b[3];
 }
 
-static uint64_t load64(const char *bytes)
-{
-        return (uint64_t)load32(bytes) << 32 | load32(bytes + 4);
-}
-
 /* ---- numeric ------------------------------------------------------------------------------------------------ */
 
 /*
@@ -203,7 +198,7 @@ static dal__postgres_decoded decode_float(const char *bytes, size_t size, dal_va
                 memcpy(&value, &bits, sizeof value);
                 out->as.float64 = (double)value;
         } else {
-                uint64_t bits = load64(bytes);
+                uint64_t bits = dal__postgres_load64(bytes);
 
                 memcpy(&out->as.float64, &bits, sizeof bits);
         }
@@ -222,7 +217,7 @@ static dal__postgres_decoded decode_time(dal__postgres_kind kind, const char *by
                 set_int64(out, DAL_TYPE_DATE, days + PG_EPOCH_DAYS);
                 return PG_DECODED;
         }
-        count = (int64_t)load64(bytes);
+        count = (int64_t)dal__postgres_load64(bytes);
         if (count == INT64_MAX || count == INT64_MIN)
                 return PG_INFINITE;
         if (count > INT64_MAX - PG_EPOCH_US)
@@ -245,7 +240,7 @@ static dal__postgres_decoded decode_fixed(dal__postgres_kind kind, const char *b
                 set_int64(out, DAL_TYPE_INT64, (int32_t)load32(bytes));
                 return PG_DECODED;
         case PG_KIND_INT8:
-                set_int64(out, DAL_TYPE_INT64, (int64_t)load64(bytes));
+                set_int64(out, DAL_TYPE_INT64, (int64_t)dal__postgres_load64(bytes));
                 return PG_DECODED;
         case PG_KIND_OID:
                 set_int64(out, DAL_TYPE_INT64, load32(bytes));
