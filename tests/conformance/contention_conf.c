@@ -211,6 +211,7 @@ struct runner {
         struct conf_meeting *meeting;
         int64_t first, second, amount;
         uint32_t n_times; /* transactions to run */
+        const dal_tx_options *options;
         dal_status status;
         dal_error err;
 };
@@ -237,7 +238,8 @@ static void *run(void *arg)
         struct runner *r = arg;
 
         for (uint32_t i = 0; i < r->n_times && r->status == DAL_OK; i++)
-                r->status = dal_cluster_run(r->cluster, dal_key_int64(r->first), NULL, move_over, r, &r->err);
+                r->status = dal_cluster_run(r->cluster, dal_key_int64(r->first), r->options, move_over, r,
+                                            &r->err);
         return NULL;
 }
 
@@ -311,10 +313,12 @@ static void contention__many_threads_lose_nothing(struct conf *c)
                 N_TIMES = 25
         };
         dal_cluster_options options = DAL_CLUSTER_OPTIONS_INIT;
+        dal_tx_options tx_options = DAL_TX_OPTIONS_INIT;
         struct runner r[N_THREADS];
 
         two_accounts(c);
         options.timeout_ms = 60000;
+        tx_options.max_attempts = 1000; /* two rows for all is more trouble than ten attempts are meant for */
         options.pool.max_size = 3;
         memset(r, 0, sizeof r);
         for (int i = 0; i < N_THREADS; i++) {
@@ -323,6 +327,7 @@ static void contention__many_threads_lose_nothing(struct conf *c)
                 r[i].second = 2 - i % 2;
                 r[i].amount = i + 1;
                 r[i].n_times = N_TIMES;
+                r[i].options = &tx_options;
         }
         run_all(c, r, N_THREADS);
         /* Each pair of threads moves one more there than back. */

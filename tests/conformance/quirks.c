@@ -191,13 +191,18 @@ const dal_stmt conf_count_accounts = DAL_STMT("count_accounts", "SELECT COUNT(*)
 const dal_stmt conf_add_item =
         DAL_STMT("add_item", "INSERT INTO conf_item (id, code, parent, qty) VALUES (?, ?, ?, ?)");
 
-/* Five digits make a hundred thousand rows; a recursive query is limited to 1000 steps on the MySQL family. */
+/*
+ * Five digits make a hundred thousand rows; a recursive query is limited to 1000 steps on the MySQL family. PostgreSQL
+ * would compile so large a join to machine code first, which takes it a second.
+ */
 #define NUMBERS                                                                                              \
         "SELECT e.d * 10000 + d.d * 1000 + c.d * 100 + b.d * 10 + a.d AS n "                                 \
         "FROM conf_digit e CROSS JOIN conf_digit d CROSS JOIN conf_digit c CROSS JOIN conf_digit b "         \
         "CROSS JOIN conf_digit a WHERE e.d * 10000 + d.d * 1000 + c.d * 100 + b.d * 10 + a.d < ?"
-const dal_stmt conf_numbers = DAL_STMT("numbers", NUMBERS);
-const dal_stmt conf_stream = DAL_STMT("stream", NUMBERS, .flags = DAL_STMT_STREAM);
+#define NUMBERS_POSTGRES "SELECT n FROM generate_series(0, ? - 1::bigint) AS n"
+const dal_stmt conf_numbers = DAL_STMT("numbers", NUMBERS, .postgres = NUMBERS_POSTGRES);
+const dal_stmt conf_stream =
+        DAL_STMT("stream", NUMBERS, .postgres = NUMBERS_POSTGRES, .flags = DAL_STMT_STREAM);
 
 /* SQLite has no SLEEP: it counts. SLEEP of the MySQL family ends early without a word; that
  * the statement was interrupted is noticed at the next row. */

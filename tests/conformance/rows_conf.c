@@ -104,9 +104,13 @@ static void rows__streams_a_hundred_thousand(struct conf *c)
         "SELECT abs(CASE WHEN c.d * 100 + b.d * 10 + a.d = 500 THEN -9223372036854775807 - 1 ELSE 0 END) "   \
         "AS n "                                                                                              \
         "FROM conf_digit c CROSS JOIN conf_digit b CROSS JOIN conf_digit a"
-static const dal_stmt fails_late =
-        DAL_STMT("fails_late", FAIL_AT_500, .sqlite = FAIL_AT_500_SQLITE, .flags = DAL_STMT_STREAM);
-static const dal_stmt fails_whole = DAL_STMT("fails_whole", FAIL_AT_500, .sqlite = FAIL_AT_500_SQLITE);
+#define FAIL_AT_500_POSTGRES                                                                                 \
+        "SELECT (SELECT z.d FROM conf_digit z WHERE z.d < CASE WHEN g = 500 THEN 2 ELSE 1 END) AS n "        \
+        "FROM generate_series(0, 999) AS g"
+static const dal_stmt fails_late = DAL_STMT("fails_late", FAIL_AT_500, .sqlite = FAIL_AT_500_SQLITE,
+                                            .postgres = FAIL_AT_500_POSTGRES, .flags = DAL_STMT_STREAM);
+static const dal_stmt fails_whole =
+        DAL_STMT("fails_whole", FAIL_AT_500, .sqlite = FAIL_AT_500_SQLITE, .postgres = FAIL_AT_500_POSTGRES);
 
 static void rows__error_after_some_rows_is_an_error(struct conf *c)
 {

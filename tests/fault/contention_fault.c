@@ -144,7 +144,7 @@ static void contention__write_skew_is_impossible_when_serializable(struct conf *
                 return; /* the fake server's SERIALIZABLE sees stale writes only, not skew */
         options.isolation = DAL_ISOLATION_SERIALIZABLE;
         options.max_attempts = 1000;
-        add_accounts(c, 2, 20); /* 40 to take, 80 who want */
+        add_accounts(c, 2, 10); /* 20 to take, 40 who want */
         run_all(c, read_both_write_one, &options, r);
         assert_int_equal(balance(c, 1) + balance(c, 2), 0);
         print_message("%d transactions, %d retries\n", N_THREADS * N_TIMES, atomic_load(&n_retries));
