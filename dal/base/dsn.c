@@ -21,7 +21,7 @@ const struct dal__dsn_key dal__dsn_keys[DAL__DSN_N_KEYS] = {
         [DAL__DSN_SCHEMA] = {"schema", DAL__DSN_POSTGRES | DAL__DSN_OTHER},
         [DAL__DSN_SOCKET] = {"socket", DAL__DSN_MYSQL | DAL__DSN_OTHER},
         [DAL__DSN_SERVER_PUBLIC_KEY] = {"server_public_key", DAL__DSN_MYSQL | DAL__DSN_OTHER},
-        /* of single drivers: a key has its row only once a driver reads it, or it would be ignored in silence */
+        /* of single drivers: a key has its row once a driver reads it, or it would be ignored in silence */
         [DAL__DSN_MODE] = {"mode", DAL__DSN_SQLITE | DAL__DSN_OTHER},
         [DAL__DSN_FAKE] = {"fake", DAL__DSN_OTHER},
 };

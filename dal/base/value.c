@@ -52,9 +52,10 @@ dal_civil dal_value_civil_of_days(int64_t unix_days)
 dal_civil dal_value_civil_of_us(int64_t unix_us)
 {
         int64_t days = floor_div(unix_us, US_PER_DAY);
-        int64_t rest = unix_us % US_PER_DAY; /* not from `days`, whose product would overflow on the first day */
+        int64_t rest = unix_us % US_PER_DAY;
         dal_civil civil = dal_value_civil_of_days(days);
 
+        /* Not from `days`, whose product would overflow on the first day of the range. */
         if (rest < 0)
                 rest += US_PER_DAY;
         civil.microsecond = (uint32_t)(rest % US_PER_S);

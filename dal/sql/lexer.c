@@ -6,8 +6,8 @@
 #include <dal/driver.h>
 
 /*
- * Each scan function looks at the bytes from lexer->pos on and returns how many of them make the token. A byte is
- * passed over a bounded number of times, whatever is found: a text costs time in proportion to its size.
+ * Each scan function looks at the bytes from lexer->pos on and returns how many of them make the token. A byte
+ * is passed over a bounded number of times, whatever is found: a text costs time in proportion to its size.
  */
 
 static bool is_space(char c)
@@ -182,8 +182,8 @@ static bool is_dash_comment(const dal__lexer *lexer)
 
 /*
  * The MySQL family runs what stands in a comment that begins with an exclamation mark (MariaDB also M and an
- * exclamation mark), so that is code between two operators, not a comment. Where the server skips it after all,
- * for a version in it, the count of parameters differs and the statement is refused: never the other way round.
+ * exclamation mark), so that is code between two operators, not a comment. Where the server skips it after
+ * all, for a version in it, the count of parameters differs and the statement is refused.
  * Source: MySQL 8.4 manual, 11.7; MariaDB knowledge base, "Comment Syntax".
  */
 static size_t executable_comment(const dal__lexer *lexer)
