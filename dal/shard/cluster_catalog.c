@@ -295,48 +295,56 @@ void dal__cluster_wait(pthread_cond_t *cond, pthread_mutex_t *lock, dal_deadline
         (void)pthread_cond_timedwait(cond, lock, &at);
 }
 
-/* One reader of the catalog is enough: whoever comes second waits, and often finds the work done. */
-static dal_status begin_refresh(dal_cluster *cluster, uint64_t before, dal_deadline deadline, bool *mine_out,
-                                dal_error *err)
+/*
+ * One reader of the catalog is enough: whoever comes second waits, and shares in what a third one read meanwhile. What
+ * was begun before he came is not for him: it may have read the catalog before the change that he wants to see.
+ */
+static dal_status begin_refresh(dal_cluster *cluster, dal_deadline deadline, bool *mine_out, dal_error *err)
 {
         dal_status s = DAL_OK;
+        uint64_t n_begun;
 
         *mine_out = false;
         pthread_mutex_lock(&cluster->refresh_lock);
+        n_begun = cluster->n_refreshes;
         while (cluster->refreshing && !dal_clock_passed(deadline))
                 dal__cluster_wait(&cluster->refresh_done, &cluster->refresh_lock, deadline);
-        if (cluster->refreshing)
+        if (cluster->refreshing) {
                 s = dal_error_set(err, DAL_CLASS_DEADLINE,
                                   "the catalog at %s is still being read by another thread",
                                   dal_dsn_redacted(cluster->dsn));
-        else if (atomic_load(&cluster->map.version) == before)
+        } else if (cluster->n_refreshes == n_begun || !cluster->refresh_worked) {
                 cluster->refreshing = *mine_out = true;
+                cluster->n_refreshes++;
+        }
         pthread_mutex_unlock(&cluster->refresh_lock);
         return s;
 }
 
-static void end_refresh(dal_cluster *cluster)
+static void end_refresh(dal_cluster *cluster, bool worked)
 {
         pthread_mutex_lock(&cluster->refresh_lock);
         cluster->refreshing = false;
+        cluster->refresh_worked = worked;
         pthread_cond_broadcast(&cluster->refresh_done);
         pthread_mutex_unlock(&cluster->refresh_lock);
 }
 
 dal_status dal__cluster_refresh(dal_cluster *cluster, dal_deadline deadline, dal_error *err)
 {
-        uint64_t before = atomic_load(&cluster->map.version), after;
+        uint64_t before, after;
         bool mine, found;
         dal_status s;
 
         if (!cluster->catalog)
                 return DAL_OK;
-        s = begin_refresh(cluster, before, deadline, &mine, err);
+        s = begin_refresh(cluster, deadline, &mine, err);
         if (!mine)
                 return s;
+        before = atomic_load(&cluster->map.version);
         s = dal__cluster_load(cluster, cluster->catalog, deadline, &found, err);
         after = atomic_load(&cluster->map.version);
-        end_refresh(cluster);
+        end_refresh(cluster, s == DAL_OK);
         if (s == DAL_OK && after != before && cluster->options.on_event) {
                 dal_event event;
 

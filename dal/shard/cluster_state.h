@@ -48,9 +48,11 @@ struct dal_cluster {
         _Atomic(dal__shard *) by_number[DAL__MAX_SHARDS];
 
         atomic_bool closing;
-        pthread_mutex_t refresh_lock; /* guards `refreshing` */
+        pthread_mutex_t refresh_lock; /* guards the three below */
         pthread_cond_t refresh_done;
-        bool refreshing; /* somebody reads the catalog: one at a time is enough */
+        bool refreshing;      /* somebody reads the catalog: one at a time is enough */
+        bool refresh_worked;  /* the last one that ended */
+        uint64_t n_refreshes; /* begun so far */
 
         pthread_mutex_t timer_lock; /* guards `timer_stop` and `timer_busy` */
         pthread_cond_t timer_wake;
