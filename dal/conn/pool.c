@@ -390,7 +390,10 @@ static dal_status connect_slot(dal_pool *pool, dal__pool_slot *slot, const claim
                         s = fail_timeout(pool, now, err);
         } else {
                 dal__pool_note_failed(pool, slot, &error, now);
-                if (err)
+                /* Time was up while a server in trouble was asked again: its trouble is the news. */
+                if (error.error_class == DAL_CLASS_DEADLINE && pool->n_failures > 0)
+                        s = fail_timeout(pool, now, err);
+                else if (err)
                         *err = error;
         }
         (void)pthread_mutex_unlock(&pool->lock);

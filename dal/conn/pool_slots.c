@@ -262,7 +262,8 @@ void dal__pool_note_connected(dal_pool *pool, dal__pool_slot *slot, dal_conn *co
 void dal__pool_note_failed(dal_pool *pool, dal__pool_slot *slot, const dal_error *error, int64_t now)
 {
         pool->stats.n_connect_errors++;
-        pool->last_error = *error;
+        if (error->error_class != DAL_CLASS_DEADLINE || pool->n_failures == 0)
+                pool->last_error = *error;
         /* Connects under way side by side that fail together are one failure. */
         if (dal__pool_is_transient(error) && (pool->n_failures == 0 || slot->since >= pool->failed_at)) {
                 int64_t pause = LAST_PAUSE_NS;
