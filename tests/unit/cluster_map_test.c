@@ -244,6 +244,28 @@ static void test_cluster__refreshes_at_the_same_time_read_the_catalog_once(void 
         free_sharded(f);
 }
 
+/* What another thread began to read before the change is not an answer to whoever asks after it. */
+static void test_cluster__a_refresh_sees_what_was_changed_before_it_was_asked_for(void **state)
+{
+        struct sharded *f = open_sharded(2);
+        dal_key one = key_on(f->cluster, 0), two = key_on(f->cluster, 1);
+        dal_error err = DAL_ERROR_INIT;
+        pthread_t thread;
+
+        (void)state;
+        move_slot(f, dal_key_slot(&one), 1);
+        inject(f->catalog, (dal_fake_fault){.match = "dal.select_shards", .delay_ms = 100});
+        assert_int_equal(pthread_create(&thread, NULL, refresh_once, f), 0);
+        while (dal_fake_get_stats(f->catalog).n_faults == 0)
+                pause_ms(1);
+        move_slot(f, dal_key_slot(&two), 0);
+        assert_ok(dal_cluster_refresh(f->cluster, &err));
+        assert_int_equal(dal_cluster_map_version(f->cluster), 3);
+        assert_int_equal(dal_cluster_locate(f->cluster, two), 0);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        free_sharded(f);
+}
+
 /* ---- all of it at once ---- */
 
 struct traffic {
@@ -324,6 +346,7 @@ int main(void)
                 cmocka_unit_test(test_cluster__a_stale_map_is_renewed_and_the_new_owner_used),
                 cmocka_unit_test(test_cluster__a_stale_map_and_a_catalog_that_hangs_end_at_the_deadline),
                 cmocka_unit_test(test_cluster__refreshes_at_the_same_time_read_the_catalog_once),
+                cmocka_unit_test(test_cluster__a_refresh_sees_what_was_changed_before_it_was_asked_for),
                 cmocka_unit_test(test_cluster__slots_and_shards_may_change_under_traffic),
         };
 
