@@ -7,7 +7,7 @@
 
 /*
  * Each scan function looks at the bytes from lexer->pos on and returns how many of them make the token. A
- * byte is passed over a bounded number of times, whatever is found: a text costs time in proportion to its size.
+ * byte is passed over a bounded number of times, so that a text costs time in proportion to its size.
  */
 
 static bool is_space(char c)
