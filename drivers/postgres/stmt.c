@@ -505,6 +505,7 @@ dal_status dal__postgres_send_segment(dal__postgres_conn *conn, dal_deadline dea
         end++;
         start_segment(conn, end, begins, begins && first->request->read_only);
         if (end == begin + 1 && is_plain(conn, first)) {
+                /* A failure here means that it did not leave whole: the server can't have completed it. */
                 if (!send_plain(conn, first))
                         return dal__postgres_lost(conn, true, err);
         } else if (!send_pipeline(conn, begin, end)) {
