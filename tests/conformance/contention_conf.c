@@ -323,16 +323,16 @@ static void contention__many_threads_lose_nothing(struct conf *c)
         memset(r, 0, sizeof r);
         for (int i = 0; i < N_THREADS; i++) {
                 r[i].cluster = i == 0 ? conf_cluster(c, &options) : r[0].cluster;
-                r[i].first = 1 + i % 2;
-                r[i].second = 2 - i % 2;
+                r[i].first = i == 3 ? 2 : 1; /* one thread goes against the stream */
+                r[i].second = i == 3 ? 1 : 2;
                 r[i].amount = i + 1;
                 r[i].n_times = N_TIMES;
                 r[i].options = &tx_options;
         }
         run_all(c, r, N_THREADS);
-        /* Each pair of threads moves one more there than back. */
-        assert_int_equal(balance(c, 1), 100 + 2 * N_TIMES);
-        assert_int_equal(balance(c, 2), 100 - 2 * N_TIMES);
+        /* Each time 1 + 2 + 3 go there and 4 come back. */
+        assert_int_equal(balance(c, 1), 100 - 2 * N_TIMES);
+        assert_int_equal(balance(c, 2), 100 + 2 * N_TIMES);
         conf_cluster_end(c, r[0].cluster);
 }
 
