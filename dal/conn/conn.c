@@ -56,7 +56,10 @@ dal_status dal__conn_open_mode(const dal_driver *driver, const dal_dsn *dsn, con
         *out = NULL;
         if (!options)
                 options = &defaults;
-        service = options->service && options->service[0] ? options->service : "dal";
+        service = options->service && options->service[0] ? options->service
+                                                          : dal_dsn_get(dsn, "application_name");
+        if (!service || !service[0])
+                service = "dal";
         if (strlen(service) > DAL__MAX_SERVICE_BYTES)
                 return dal_error_set(err, DAL_CLASS_ARGUMENT,
                                      "the service name \"%.20s...\" is longer than %u bytes", service,

@@ -72,8 +72,6 @@ dal_status dal__cluster_add_shard(dal_cluster *cluster, uint16_t number, dal_dsn
 static dal_status copy_options(dal_cluster *cluster, const dal_cluster_options *options, dal_error *err)
 {
         static const dal_cluster_options defaults = DAL_CLUSTER_OPTIONS_INIT;
-        const char *service;
-
         cluster->options = defaults;
         if (options) {
                 if (options->struct_size == 0 || options->struct_size > sizeof *options)
@@ -85,8 +83,9 @@ static dal_status copy_options(dal_cluster *cluster, const dal_cluster_options *
                 cluster->options.timeout_ms = DEFAULT_TIMEOUT_MS;
         if (!cluster->options.map_refresh_ms)
                 cluster->options.map_refresh_ms = DEFAULT_MAP_REFRESH_MS;
-        service = cluster->options.service ? cluster->options.service : "dal";
-        cluster->service = dal_mem_strdup(service, strlen(service));
+        if (!cluster->options.service)
+                return DAL_OK; /* each connection then takes the URL's application_name */
+        cluster->service = dal_mem_strdup(cluster->options.service, strlen(cluster->options.service));
         if (!cluster->service)
                 return dal_error_set(err, DAL_CLASS_NO_MEMORY, "out of memory for a cluster");
         cluster->options.service = cluster->service;

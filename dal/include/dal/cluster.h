@@ -53,7 +53,7 @@ typedef void dal_event_fn(void *arg, const dal_event *event);
 /** How a cluster behaves. Zero means the default in brackets; fill it by DAL_CLUSTER_OPTIONS_INIT. */
 typedef struct dal_cluster_options {
         size_t struct_size;
-        const char *service;        /* this service's name, shown by the servers ["dal"]. Copied */
+        const char *service;        /* this service's name, shown by the servers [the URL's application_name, else "dal"]. Copied */
         uint32_t timeout_ms;        /* for an operation without its own limit [10000] */
         uint32_t map_refresh_ms;    /* how often the catalog is asked for a newer slot map, jittered [5000] */
         dal_event_fn *on_event;     /* called from the thread concerned, without locks [none] */

@@ -39,7 +39,7 @@ typedef dal_status dal_credentials_fn(void *arg, const dal_dsn *dsn, char *user_
 /** How to open connections. All zero is the default; fill it by DAL_CONN_OPTIONS_INIT. */
 typedef struct dal_conn_options {
         size_t struct_size;
-        const char *service;            /* who is asking; NULL = "dal". At most 63 bytes. Kept */
+        const char *service;            /* who is asking; NULL = the URL's application_name, else "dal". Kept */
         uint32_t statement_timeout_ms;  /* session limits of the server; 0 = none */
         uint32_t lock_timeout_ms;
         uint32_t statement_cache_size;  /* prepared statements kept per connection; 0 = 256 */

@@ -19,7 +19,7 @@
  *                        Unix sockets and for 127.0.0.0/8, ::1 and localhost, verify-full for any other host
  *      sslrootcert       PEM file of trusted roots; OpenSSL's default file when absent
  *      sslcert, sslkey   PEM files of a client certificate
- *      application_name  shown by the server; the cluster sets it to the service's name
+ *      application_name  shown by the server where the program names no service
  *      schema            PostgreSQL: the schema to work in (search_path)
  *      socket            MySQL: path of the Unix socket
  *      server_public_key MySQL: PEM file of the server's RSA key, for caching_sha2_password without TLS
