@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "conn/pool_state.h"
 
+#include <sched.h>
 #include <string.h>
 
 #include <dal/mem.h>
@@ -219,6 +220,8 @@ dal_status dal_pool_free(dal_pool *pool, dal_error *err)
         (void)pthread_mutex_unlock(&pool->lock);
         if (s != DAL_OK)
                 return s;
+        while (atomic_load(&pool->n_parking)) /* some instructions at most: nobody can come any more */
+                (void)sched_yield();
         dal__pool_stop_keeper(pool);
         (void)pthread_cond_destroy(&pool->empty_cond);
         (void)pthread_cond_destroy(&pool->keeper_cond);
@@ -529,8 +532,15 @@ void dal_pool_release(dal_pool *pool, dal_conn *conn)
         slot = dal__conn_lease(conn);
         if (!slot || slot < pool->slots || slot >= pool->slots + pool->options.max_size || slot->conn != conn)
                 return; /* of another pool, or of none */
-        if (dal__conn_is_clean(conn) && park(pool, slot))
-                return;
+        if (dal__conn_is_clean(conn)) {
+                bool parked;
+
+                atomic_fetch_add(&pool->n_parking, 1);
+                parked = park(pool, slot);
+                atomic_fetch_sub(&pool->n_parking, 1); /* the last touch: the pool may be freed now */
+                if (parked)
+                        return;
+        }
         now = dal__pool_now();
         dal__conn_clean(conn, now + CLEAN_LIMIT_NS, &reusable);
         (void)pthread_mutex_lock(&pool->lock);

@@ -72,6 +72,7 @@ struct dal_pool {
 
         _Atomic(dal__pool_slot *) parked;
         _Atomic uint64_t n_unlocked; /* leases taken without the lock */
+        _Atomic uint32_t n_parking;  /* callers who have given their lease back but still look at the pool */
 
         pthread_mutex_t lock;  /* over all that follows; no I/O while it is held */
         dal__pool_slot *slots; /* max_size of them */
