@@ -385,6 +385,50 @@ static void test_cluster__close_names_who_holds_rows_and_leases(void **state)
         close_single(&f);
 }
 
+struct reader {
+        pthread_t thread;
+        dal_cluster *cluster;
+        atomic_bool has_rows;
+        dal_status got;
+};
+
+static void *read_and_close(void *arg)
+{
+        struct reader *r = arg;
+        dal_rows *rows;
+
+        r->got = dal_cluster_query(r->cluster, dal_key_int64(1), &get_rows, RANGE(1, 2), &rows, NULL);
+        atomic_store(&r->has_rows, true);
+        if (r->got == DAL_OK)
+                dal_rows_close(rows);
+        return NULL;
+}
+
+/* Whoever gives the last lease back must be out of the pool before it is freed. */
+static void test_cluster__close_while_the_last_rows_are_being_closed(void **state)
+{
+        (void)state;
+        for (int round = 0; round < 60; round++) {
+                dal_error err = DAL_ERROR_INIT;
+                struct reader reader;
+                struct single f;
+
+                init_single(&f, round % 2);
+                open_single(&f);
+                reader.cluster = f.cluster;
+                atomic_init(&reader.has_rows, false);
+                assert_int_equal(pthread_create(&reader.thread, NULL, read_and_close, &reader), 0);
+                while (!atomic_load(&reader.has_rows))
+                        ;
+                if (round % 3)
+                        pause_ms(1);
+                assert_ok(dal_cluster_close(f.cluster, 5000, &err));
+                assert_int_equal(pthread_join(reader.thread, NULL), 0);
+                assert_int_equal(reader.got, DAL_OK);
+                free_server(f.server);
+        }
+}
+
 static void test_cluster__close_does_not_wait_for_a_catalog_that_hangs(void **state)
 {
         struct sharded *f = new_sharded(2);
@@ -435,6 +479,7 @@ int main(void)
                 cmocka_unit_test(test_cluster__close_succeeds_as_soon_as_the_last_one_leaves),
                 cmocka_unit_test(test_cluster__close_does_not_forget_who_pauses_before_a_retry),
                 cmocka_unit_test(test_cluster__close_names_who_holds_rows_and_leases),
+                cmocka_unit_test(test_cluster__close_while_the_last_rows_are_being_closed),
                 cmocka_unit_test(test_cluster__close_does_not_wait_for_a_catalog_that_hangs),
                 cmocka_unit_test(test_cluster__close_at_once_when_idle),
         };
