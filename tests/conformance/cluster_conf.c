@@ -222,6 +222,36 @@ static void cluster__queued_writes_travel_with_commit(struct conf *c)
         conf_cluster_end(c, cluster);
 }
 
+/* What was queued is the queue's own: the caller may use its memory for something else at once. */
+static dal_status queue_from_one_buffer(dal_tx *tx, void *arg, dal_error *err)
+{
+        static const char *const codes[] = {"red", "green", "blue"};
+        char buffer[16];
+        dal_status s = DAL_OK;
+
+        (void)arg;
+        for (int64_t i = 0; i < 3 && s == DAL_OK; i++) {
+                snprintf(buffer, sizeof buffer, "%s", codes[i]);
+                s = dal_tx_queue(tx, &conf_add_item,
+                                 DAL_PARAMS(dal_int64(i), dal_text(buffer), dal_null(), dal_null()), err);
+        }
+        memset(buffer, 'x', sizeof buffer);
+        return s;
+}
+
+static void cluster__queued_parameters_are_copied(struct conf *c)
+{
+        dal_cluster *cluster = conf_cluster(c, NULL);
+
+        /* Were they not, all three would have the same code, which is unique. */
+        OK(dal_cluster_run(cluster, key(), NULL, queue_from_one_buffer, NULL, &c->err));
+        FAILS(dal_conn_exec(c->conn, &conf_add_item,
+                            DAL_PARAMS(dal_int64(9), dal_text("green"), dal_null(), dal_null()), SOON, NULL,
+                            &c->err),
+              UNIQUE);
+        conf_cluster_end(c, cluster);
+}
+
 /* More than any socket buffer holds, in both directions: neither side may wait for the other. */
 static dal_status queue_much(dal_tx *tx, void *arg, dal_error *err)
 {
@@ -526,6 +556,7 @@ const struct conf_case cluster_conf[] = {
         CONF_CASE(cluster__nested_failure_keeps_the_outer_usable),
         CONF_CASE(cluster__nests_deeper),
         CONF_CASE(cluster__queued_writes_travel_with_commit),
+        CONF_CASE(cluster__queued_parameters_are_copied),
         CONF_CASE(cluster__much_at_once_in_both_directions),
         CONF_CASE(cluster__queued_failure_rolls_everything_back),
         CONF_CASE(cluster__queued_writes_come_before_the_next_statement),

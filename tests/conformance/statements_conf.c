@@ -226,6 +226,35 @@ static void statements__small_cache_evicts_and_goes_on(struct conf *c)
         dal_conn_close(conn);
 }
 
+/* The one used longest ago goes, and only that one. */
+static void statements__cache_keeps_what_was_used_last(struct conf *c)
+{
+        dal_conn_options options = DAL_CONN_OPTIONS_INIT;
+        dal_conn *conn;
+
+        options.statement_cache_size = 3;
+        conn = conf_open(c, &options);
+        for (int64_t id = 1; id <= 3; id++) {
+                OK(dal_conn_exec(conn, &conf_add_account, DAL_PARAMS(dal_int64(id), dal_int64(1)), SOON, NULL,
+                                 &c->err));
+                conf_number(c, conn, &conf_balance, DAL_PARAMS(dal_int64(id)));
+                conf_number(c, conn, &conf_count_accounts, DAL_NO_PARAMS);
+        }
+        assert_int_equal(dal_conn_get_stats(conn).n_prepared, 3);
+        OK(dal_conn_exec(conn, &conf_remove_account, DAL_PARAMS(dal_int64(1)), SOON, NULL, &c->err));
+        conf_number(c, conn, &conf_balance, DAL_PARAMS(dal_int64(2)));
+        conf_number(c, conn, &conf_count_accounts, DAL_NO_PARAMS);
+        assert_int_equal(dal_conn_get_stats(conn).n_prepared, 4);
+        assert_int_equal(dal_conn_get_stats(conn).n_evicted, 1);
+        OK(dal_conn_exec(conn, &conf_add_account, DAL_PARAMS(dal_int64(9), dal_int64(1)), SOON, NULL,
+                         &c->err));
+        conf_number(c, conn, &conf_balance, DAL_PARAMS(dal_int64(2)));
+        conf_number(c, conn, &conf_count_accounts, DAL_NO_PARAMS);
+        assert_int_equal(dal_conn_get_stats(conn).n_prepared, 5);
+        assert_int_equal(dal_conn_get_stats(conn).n_evicted, 2);
+        dal_conn_close(conn);
+}
+
 static void statements__failed_prepare_leaves_nothing(struct conf *c)
 {
         static const dal_stmt broken = DAL_STMT("broken", "SELEKT 1");
@@ -349,6 +378,7 @@ const struct conf_case statements_conf[] = {
         CONF_CASE(statements__transaction_words_refused),
         CONF_CASE(statements__prepared_once),
         CONF_CASE(statements__small_cache_evicts_and_goes_on),
+        CONF_CASE(statements__cache_keeps_what_was_used_last),
         CONF_CASE(statements__failed_prepare_leaves_nothing),
         CONF_CASE(statements__table_changed_under_a_prepared_statement),
         CONF_CASE(statements__parameters_up_to_the_limit),

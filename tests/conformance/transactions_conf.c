@@ -273,7 +273,7 @@ static void transactions__pool_rolls_back_what_comes_home(struct conf *c)
         dal_pool *pool = new_pool(c);
         dal_conn *conn = NULL;
 
-        for (int i = 0; i < 2; i++) {
+        for (int i = 0; i < 3; i++) {
                 OK(dal_pool_acquire(pool, true, SOON, &conn, &c->err));
                 OK(dal_conn_begin(conn, DAL_ISOLATION_DEFAULT, false, SOON, &c->err));
                 OK(dal_conn_exec(conn, &conf_add_account, DAL_PARAMS(dal_int64(1), dal_int64(1)), SOON, NULL,
@@ -285,6 +285,7 @@ static void transactions__pool_rolls_back_what_comes_home(struct conf *c)
                 dal_pool_release(pool, conn);
         }
         assert_int_equal(count(c, c->conn), 0);
+        assert_int_equal(dal_pool_get_stats(pool).n_opened, 1); /* it was cleaned, not thrown away */
         end_pool(c, pool);
 }
 
