@@ -4,8 +4,9 @@
 
 /*
  * Errors are values. Every fallible function returns a dal_status (zero is success) and fills the caller's
- * dal_error on failure; on success the error is left untouched, or cleared where a first try had failed. The status is the portable answer to "what do I
- * do now"; the class says precisely what happened; the four bits say what a retry loop needs to know.
+ * dal_error on failure; on success the error is left untouched, or cleared where a first try had failed. The status
+ * is the portable answer to "what do I do now"; the class says precisely what happened; the four bits say what a
+ * retry loop needs to know.
  *
  *      dal_error err = DAL_ERROR_INIT;
  *      if (dal_cluster_run(shop, key, NULL, place_order, &order, &err) != DAL_OK)
