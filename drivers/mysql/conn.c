@@ -2,6 +2,7 @@
 #include "mysql_impl.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <dal/drivers/mysql.h>
@@ -24,12 +25,13 @@ void dal__mysql_begin(dal__mysql_conn *conn, dal_deadline deadline, bool may_sto
 void dal__mysql_end(dal__mysql_conn *conn)
 {
         dal__mysql_call_end(&conn->call);
+        conn->broken |= conn->call.cut;
 }
 
 /* A statement that was stopped at its deadline leaves the session as it was; otherwise its answer is still coming. */
 static dal_status deadline_passed(dal__mysql_conn *conn, const dal__mysql_fault *fault, dal_error *err)
 {
-        bool alive = conn->call.stopped && fault->code >= 1000 && fault->code < 2000;
+        bool alive = conn->call.stopped && !conn->broken && fault->code >= 1000 && fault->code < 2000;
 
         (void)dal_error_set(err, DAL_CLASS_DEADLINE,
                             alive ? "the deadline passed; the server stopped the statement"
@@ -81,6 +83,29 @@ dal_status dal__mysql_check_size(const dal__mysql_conn *conn, uint64_t size, dal
 
 /* ---- life ---- */
 
+/* Asks for what later requests are checked against. */
+static dal_status read_limits(dal__mysql_conn *conn, dal_deadline deadline, dal_error *err)
+{
+        static const char sql[] = "SELECT @@max_allowed_packet, CONNECTION_ID()";
+        MYSQL_RES *rows = NULL;
+        MYSQL_ROW row = NULL;
+
+        dal__mysql_begin(conn, deadline, false);
+        if (mysql_real_query(conn->mysql, sql, sizeof sql - 1) == 0)
+                rows = mysql_store_result(conn->mysql);
+        dal__mysql_end(conn);
+        if (!rows)
+                return dal__mysql_fail(conn, NULL, err);
+        row = mysql_fetch_row(rows);
+        if (row && row[0])
+                conn->max_packet = strtoull(row[0], NULL, 10);
+        /* The greeting has room for 32 bits of the number only. */
+        if (row && row[1])
+                conn->session_id = strtoull(row[1], NULL, 10);
+        mysql_free_result(rows);
+        return DAL_OK;
+}
+
 static dal_status find_facts(dal__mysql_conn *conn, dal_error *err)
 {
         const char *version = mysql_get_server_info(conn->mysql);
@@ -116,7 +141,9 @@ static dal_status mysql_slot_open(void *state, const dal_open_args *args, dal_de
         conn->call.tls = mysql_get_ssl_cipher(conn->mysql) != NULL;
         conn->tx_mode = args->tx_mode;
         s = find_facts(conn, err);
-        return s ? s : dal__mysql_tx_setup(conn, deadline, err);
+        if (s == DAL_OK)
+                s = dal__mysql_tx_setup(conn, deadline, err);
+        return s ? s : read_limits(conn, deadline, err);
 }
 
 static void mysql_slot_close(void *state)
@@ -257,10 +284,12 @@ static dal_status take_result(dal__mysql_conn *conn, dal_deadline deadline, dal_
                 return refuse(err, DAL_CLASS_NOT_EXECUTED, "skipped because an earlier request failed");
         if (conn->broken)
                 s = refuse(err, DAL_CLASS_CONNECTION_LOST, "the connection is lost");
-        else if (dal_clock_passed(deadline))
+        else if (entry->flush == conn->started_flush &&
+                 dal_clock_passed(deadline)) /* the caller saw to the first */
                 s = refuse(err, DAL_CLASS_DEADLINE, "the deadline passed before anything was sent");
         else if ((s = dal__mysql_rows_end(conn, deadline, err)) == DAL_OK)
                 s = run_request(conn, entry->request, deadline, out, err);
+        conn->started_flush = entry->flush;
         if (s) {
                 conn->failed_flush = entry->flush;
                 err->conn_gone |= conn->broken;
@@ -270,14 +299,12 @@ static dal_status take_result(dal__mysql_conn *conn, dal_deadline deadline, dal_
 
 static dal_status mysql_slot_result(void *state, dal_deadline deadline, dal_result *out, dal_error *err)
 {
-        dal_error local = DAL_ERROR_INIT;
-        dal_status s;
-
         memset(out, 0, sizeof *out);
-        s = take_result(state, deadline, out, &local);
-        if (s && err)
-                *err = local;
-        return s;
+        if (!err) {
+                dal_error local = DAL_ERROR_INIT;
+                return take_result(state, deadline, out, &local);
+        }
+        return take_result(state, deadline, out, err);
 }
 
 static const char *mysql_slot_column(void *state, uint32_t i_column)

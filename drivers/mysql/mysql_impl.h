@@ -18,10 +18,12 @@
 #include "fault.h"
 
 #ifdef MARIADB_PACKAGE_VERSION
-#define MYSQL_IS_CONNECTOR_C 1
+#define MYSQL_IS_CONNECTOR_C    1
+#define DAL__MYSQL_MORE_RESULTS SERVER_MORE_RESULTS_EXIST
 typedef my_bool dal__mysql_flag;
 #else
-#define MYSQL_IS_CONNECTOR_C 0
+#define MYSQL_IS_CONNECTOR_C    0
+#define DAL__MYSQL_MORE_RESULTS SERVER_MORE_RESULTS_EXISTS
 typedef bool dal__mysql_flag;
 #endif
 
@@ -55,13 +57,14 @@ typedef struct dal__mysql_watchdog dal__mysql_watchdog;
 /** One call of the client library. */
 typedef struct dal__mysql_call {
         dal_deadline deadline;
-        dal_deadline limit;    /* for stopping the statement and reading the answer */
+        dal_deadline limit;    /* for stopping the statement and reading the answer; 0 = the usual grace */
         dal__mysql_conn *stop; /* whose statement is stopped at the deadline; NULL: the wait just ends */
         dal__mysql_watchdog *watchdog; /* libmysqlclient only */
         bool opening;                  /* until the session is there */
         bool tls;
         bool timed_out;  /* the deadline passed while waiting */
         bool stopped;    /* and the statement was stopped by KILL QUERY */
+        bool cut;        /* the watchdog shut the socket down, perhaps just behind the answer */
         uint32_t n_idle; /* waits in a row that ended with nothing */
         dal__mysql_sigpipe sigpipe;
 } dal__mysql_call;
@@ -159,6 +162,22 @@ typedef struct dal__mysql_column {
         MYSQL_TIME time;
 } dal__mysql_column;
 
+#define DAL__MYSQL_SHORT 64
+
+/* A parameter's value at an address that stays: the library is told of it once, not at each execution. */
+typedef struct dal__mysql_slot {
+        union {
+                bool boolean;
+                int64_t int64;
+                uint64_t uint64;
+                double float64;
+                MYSQL_TIME time;
+                char bytes[DAL__MYSQL_SHORT]; /* longer spans are read where they are */
+        } as;
+        unsigned long size;
+        dal__mysql_flag is_null;
+} dal__mysql_slot;
+
 /** A prepared statement: owned by the connection, pointed to by the core's dal_driver_stmt. */
 typedef struct dal__mysql_stmt {
         struct dal__mysql_stmt *next;
@@ -170,8 +189,9 @@ typedef struct dal__mysql_stmt {
         uint32_t n_columns; /* bound ones */
         bool cached;        /* false: closed when its result ends */
         bool rebind;        /* buffers moved: tell the library before the next row */
+        bool has_long;      /* a buffer has grown beyond what is kept */
         MYSQL_BIND *params;
-        MYSQL_TIME *times; /* for the parameters that need one */
+        dal__mysql_slot *slots;
         MYSQL_BIND *binds;
         dal__mysql_column *columns;
         dal_value *cells;
@@ -206,8 +226,8 @@ const char *dal__mysql_rows_column(const dal__mysql_stmt *stmt, uint32_t i_colum
 
 /** Refuses values that MySQL has no room for. */
 dal_status dal__mysql_params_check(const dal_params *params, dal_error *err);
-/** Points the statement's bindings at the values; gives the size of the packet that carries them. */
-uint64_t dal__mysql_params_set(dal__mysql_stmt *stmt, const dal_params *params);
+/** Puts the values in place; gives the size of the packet, and whether the library must be told anew. */
+uint64_t dal__mysql_params_set(dal__mysql_stmt *stmt, const dal_params *params, bool *changed_out);
 
 /* ---- tx.c: transactions and other commands ---- */
 
@@ -251,7 +271,8 @@ struct dal__mysql_conn {
         dal__mysql_entry *queue;
         size_t n_queue, queue_room, i_next;
         uint32_t n_flushes;
-        uint32_t failed_flush; /* the later requests of this flush are not executed; 0 = none */
+        uint32_t started_flush; /* the last one of which a request was run */
+        uint32_t failed_flush;  /* the later requests of this flush are not executed; 0 = none */
         dal__mysql_stmt *stmts;
         dal__mysql_stmt *retired;
         dal__mysql_stmt *current; /* whose rows are being fetched */
@@ -259,6 +280,12 @@ struct dal__mysql_conn {
         bool streaming;           /* and are still coming from the server */
         bool finished;            /* all was read: only the cells of the last row are still lent */
 };
+
+/** Says whether further results of the same statement follow, as those of a procedure do. */
+static inline bool dal__mysql_more_results(const dal__mysql_conn *conn)
+{
+        return (conn->mysql->server_status & DAL__MYSQL_MORE_RESULTS) != 0;
+}
 
 /** Makes the error of a failed call of the client library; `handle` NULL = of the connection itself. */
 dal_status dal__mysql_fail(dal__mysql_conn *conn, MYSQL_STMT *handle, dal_error *err);

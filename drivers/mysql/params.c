@@ -67,17 +67,49 @@ static void *writable(const void *ptr)
         return (void *)(uintptr_t)ptr;
 }
 
-static void set_span(MYSQL_BIND *bind, enum enum_field_types type, const void *ptr, size_t size)
+/* What the library was told last about a parameter, and what has changed since. */
+typedef struct binding {
+        MYSQL_BIND *bind;
+        dal__mysql_slot *slot;
+        bool changed;
+} binding;
+
+static void set_type(binding *b, enum enum_field_types type, const void *buffer, bool is_unsigned)
 {
+        MYSQL_BIND *bind = b->bind;
+
+        if (bind->buffer == buffer && bind->buffer_type == type && bind->is_unsigned == is_unsigned)
+                return;
         bind->buffer_type = type;
-        bind->buffer = writable(ptr);
-        bind->buffer_length = size;
+        bind->buffer = writable(buffer);
+        bind->is_unsigned = is_unsigned;
+        bind->length = &b->slot->size;
+        bind->is_null = &b->slot->is_null;
+        b->changed = true;
 }
 
-static void set_time(MYSQL_BIND *bind, MYSQL_TIME *time, const dal_value *v)
+/* Bytes of a span in the packet, with the length in front. */
+static uint64_t span_size(size_t size)
+{
+        return size + (size < 251 ? 1u : size < 65536 ? 3u : size < 16777216 ? 4u : 9u);
+}
+
+static uint64_t set_span(binding *b, enum enum_field_types type, const void *ptr, size_t size)
+{
+        if (size <= DAL__MYSQL_SHORT) {
+                memcpy(b->slot->as.bytes, ptr, size);
+                ptr = b->slot->as.bytes;
+        }
+        b->slot->size = size;
+        set_type(b, type, ptr, false);
+        return span_size(size);
+}
+
+static void set_time(binding *b, const dal_value *v)
 {
         bool is_date = v->type == DAL_TYPE_DATE;
         dal_civil civil = is_date ? dal_value_civil_of_days(v->as.int64) : dal_value_civil_of_us(v->as.int64);
+        MYSQL_TIME *time = &b->slot->as.time;
 
         memset(time, 0, sizeof *time);
         time->year = (unsigned)civil.year;
@@ -88,64 +120,67 @@ static void set_time(MYSQL_BIND *bind, MYSQL_TIME *time, const dal_value *v)
         time->second = civil.second;
         time->second_part = civil.microsecond;
         time->time_type = is_date ? MYSQL_TIMESTAMP_DATE : MYSQL_TIMESTAMP_DATETIME;
-        bind->buffer_type = is_date ? MYSQL_TYPE_DATE : MYSQL_TYPE_DATETIME;
-        bind->buffer = time;
+        set_type(b, is_date ? MYSQL_TYPE_DATE : MYSQL_TYPE_DATETIME, time, false);
 }
 
-/* Bytes of a span in the packet, with the length in front. */
-static uint64_t span_size(size_t size)
+/* NULL keeps the type the parameter had: a change of types costs both sides work. */
+static void set_null(binding *b)
 {
-        return size + (size < 251 ? 1u : size < 65536 ? 3u : size < 16777216 ? 4u : 9u);
+        if (!b->bind->buffer)
+                set_type(b, MYSQL_TYPE_STRING, b->slot->as.bytes, false);
 }
 
-/* Points one binding at a value; returns the bytes it takes in the packet. */
-static uint64_t set_one(MYSQL_BIND *bind, MYSQL_TIME *time, const dal_value *v)
+/* Puts one value in place; returns the bytes it takes in the packet. */
+static uint64_t set_one(binding *b, const dal_value *v)
 {
-        bind->is_unsigned = 0;
+        b->slot->is_null = v->type == DAL_TYPE_NULL;
         switch ((dal_type)v->type) {
         case DAL_TYPE_NULL:
-                bind->buffer_type = MYSQL_TYPE_NULL;
+                set_null(b);
                 return 0;
         case DAL_TYPE_BOOL:
-                set_span(bind, MYSQL_TYPE_TINY, &v->as.boolean, 1);
+                b->slot->as.boolean = v->as.boolean;
+                set_type(b, MYSQL_TYPE_TINY, &b->slot->as, false);
                 return 1;
         case DAL_TYPE_INT64:
-                set_span(bind, MYSQL_TYPE_LONGLONG, &v->as.int64, 8);
+                b->slot->as.int64 = v->as.int64;
+                set_type(b, MYSQL_TYPE_LONGLONG, &b->slot->as, false);
                 return 8;
         case DAL_TYPE_UINT64:
-                set_span(bind, MYSQL_TYPE_LONGLONG, &v->as.uint64, 8);
-                bind->is_unsigned = 1;
+                b->slot->as.uint64 = v->as.uint64;
+                set_type(b, MYSQL_TYPE_LONGLONG, &b->slot->as, true);
                 return 8;
         case DAL_TYPE_DOUBLE:
-                set_span(bind, MYSQL_TYPE_DOUBLE, &v->as.float64, 8);
+                b->slot->as.float64 = v->as.float64;
+                set_type(b, MYSQL_TYPE_DOUBLE, &b->slot->as, false);
                 return 8;
         case DAL_TYPE_TIMESTAMP:
         case DAL_TYPE_DATE:
-                set_time(bind, time, v);
+                set_time(b, v);
                 return 12;
         case DAL_TYPE_UUID:
-                set_span(bind, MYSQL_TYPE_BLOB, v->as.uuid, sizeof v->as.uuid);
-                return span_size(sizeof v->as.uuid);
+                return set_span(b, MYSQL_TYPE_BLOB, v->as.uuid, sizeof v->as.uuid);
         case DAL_TYPE_BYTES:
-                set_span(bind, MYSQL_TYPE_BLOB, v->as.span.ptr, v->as.span.size);
-                break;
+                return set_span(b, MYSQL_TYPE_BLOB, v->as.span.ptr, v->as.span.size);
         case DAL_TYPE_DECIMAL:
-                set_span(bind, MYSQL_TYPE_NEWDECIMAL, v->as.span.ptr, v->as.span.size);
-                break;
+                return set_span(b, MYSQL_TYPE_NEWDECIMAL, v->as.span.ptr, v->as.span.size);
         case DAL_TYPE_TEXT:
         case DAL_TYPE_OTHER:
-                set_span(bind, MYSQL_TYPE_STRING, v->as.span.ptr, v->as.span.size);
                 break;
         }
-        return span_size(v->as.span.size);
+        return set_span(b, MYSQL_TYPE_STRING, v->as.span.ptr, v->as.span.size);
 }
 
-uint64_t dal__mysql_params_set(dal__mysql_stmt *stmt, const dal_params *params)
+uint64_t dal__mysql_params_set(dal__mysql_stmt *stmt, const dal_params *params, bool *changed_out)
 {
         uint64_t size =
                 PACKET_HEADER + (params->n_values + 7) / 8 + PARAM_HEADER * (uint64_t)params->n_values;
 
-        for (size_t i = 0; i < params->n_values; i++)
-                size += set_one(&stmt->params[i], &stmt->times[i], &params->values[i]);
+        *changed_out = false;
+        for (size_t i = 0; i < params->n_values; i++) {
+                binding b = {&stmt->params[i], &stmt->slots[i], false};
+                size += set_one(&b, &params->values[i]);
+                *changed_out |= b.changed;
+        }
         return size;
 }

@@ -6,6 +6,7 @@
 #include <dal/mem.h>
 
 #define FIRST_ROOM        256          /* bytes of a text column to begin with, if it may be that long */
+#define KEPT_ROWS         4            /* a result with more is given back at once */
 #define KEPT_ROOM         (64u * 1024) /* a longer buffer is given back when the result ends */
 #define DRAIN_NS          20000000 /* rows that nobody wants are read for this long before the statement is stopped */
 #define CLOCK_ROWS        256 /* between two looks at the clock */
@@ -188,7 +189,7 @@ dal_status dal__mysql_rows_bind(dal__mysql_conn *conn, dal__mysql_stmt *stmt, da
         const MYSQL_FIELD *fields = fields_of(stmt->handle);
         uint32_t n = mysql_stmt_field_count(stmt->handle);
         /* Between the results of a procedure the library forgets what was bound. */
-        bool several = mysql_more_results(conn->mysql);
+        bool several = dal__mysql_more_results(conn);
 
         if (!stmt->rebind && !several && is_bound(stmt, fields, n))
                 return DAL_OK;
@@ -232,6 +233,7 @@ static void give_back_room(dal__mysql_stmt *stmt)
                 column->room = 0;
                 stmt->rebind = true;
         }
+        stmt->has_long = false;
 }
 
 /* ---- one row ---- */
@@ -245,6 +247,7 @@ static dal_status fetch_long(dal__mysql_conn *conn, dal__mysql_stmt *stmt, uint3
         if (!make_room(column, size + size / 4))
                 return dal_error_set(err, DAL_CLASS_NO_MEMORY, "out of memory for %lu bytes of column %s",
                                      size, dal__mysql_rows_column(stmt, i));
+        stmt->has_long |= column->room > KEPT_ROOM;
         stmt->binds[i].buffer = column->buffer;
         stmt->binds[i].buffer_length = column->room;
         stmt->rebind = true;
@@ -339,7 +342,7 @@ static dal_status drop_further(dal__mysql_conn *conn, dal__mysql_stmt *stmt, dal
         /* Connector/C mistakes the rows it has stored for those of the next result if they are still there. */
         if (mysql_stmt_free_result(stmt->handle))
                 return dal__mysql_fail(conn, stmt->handle, err);
-        while (mysql_more_results(conn->mysql)) {
+        while (dal__mysql_more_results(conn)) {
                 int rc = mysql_stmt_next_result(stmt->handle);
                 if (rc > 0)
                         return dal__mysql_fail(conn, stmt->handle, err);
@@ -359,15 +362,18 @@ static dal_status finish(dal__mysql_conn *conn, dal_deadline deadline, dal_error
         dal_status s;
 
         conn->finished = true;
-        if (mysql_more_results(conn->mysql)) {
+        if (dal__mysql_more_results(conn)) {
                 dal__mysql_begin(conn, deadline, true);
                 s = drop_further(conn, stmt, err);
                 dal__mysql_end(conn);
                 if (s)
                         return s;
         }
-        (void)mysql_stmt_free_result(stmt->handle);
-        give_back_room(stmt);
+        /* The memory of a small result is kept: the next execution uses it again. */
+        if (conn->streaming || stmt->has_long || mysql_stmt_num_rows(stmt->handle) > KEPT_ROWS)
+                (void)mysql_stmt_free_result(stmt->handle);
+        if (stmt->has_long)
+                give_back_room(stmt);
         return dal__mysql_tx_after_success(conn, err);
 }
 

@@ -35,7 +35,7 @@ static void free_stmt(dal__mysql_stmt *stmt)
                 (void)mysql_stmt_close(stmt->handle);
         dal__mysql_rows_free(stmt);
         dal_mem_free(stmt->params);
-        dal_mem_free(stmt->times);
+        dal_mem_free(stmt->slots);
         dal_mem_free(stmt);
 }
 
@@ -82,8 +82,8 @@ static bool make_params(dal__mysql_stmt *stmt, uint32_t n)
         if (n == 0)
                 return true;
         stmt->params = dal_mem_alloc(n * sizeof *stmt->params);
-        stmt->times = dal_mem_alloc(n * sizeof *stmt->times);
-        return stmt->params && stmt->times;
+        stmt->slots = dal_mem_alloc(n * sizeof *stmt->slots);
+        return stmt->params && stmt->slots;
 }
 
 static dal_status no_memory(dal_error *err)
@@ -157,6 +157,7 @@ static dal_status get_stmt(dal__mysql_conn *conn, const dal_request *request, da
 static dal_status set_params(dal__mysql_conn *conn, dal__mysql_stmt *stmt, const dal_params *params,
                              dal_error *err)
 {
+        bool changed;
         dal_status s;
 
         if (params->n_values != stmt->n_params)
@@ -165,10 +166,10 @@ static dal_status set_params(dal__mysql_conn *conn, dal__mysql_stmt *stmt, const
                                      stmt->n_params, params->n_values);
         if (stmt->n_params == 0)
                 return DAL_OK;
-        s = dal__mysql_check_size(conn, dal__mysql_params_set(stmt, params), err);
+        s = dal__mysql_check_size(conn, dal__mysql_params_set(stmt, params, &changed), err);
         if (s)
                 return s;
-        if (mysql_stmt_bind_param(stmt->handle, stmt->params))
+        if (changed && mysql_stmt_bind_param(stmt->handle, stmt->params))
                 return dal__mysql_fail(conn, stmt->handle, err);
         return DAL_OK;
 }
@@ -176,7 +177,7 @@ static dal_status set_params(dal__mysql_conn *conn, dal__mysql_stmt *stmt, const
 /* Results of a procedure that have no columns come first when it writes before it reads. */
 static int skip_to_rows(dal__mysql_conn *conn, MYSQL_STMT *handle)
 {
-        while (mysql_stmt_field_count(handle) == 0 && mysql_more_results(conn->mysql)) {
+        while (mysql_stmt_field_count(handle) == 0 && dal__mysql_more_results(conn)) {
                 int rc = mysql_stmt_next_result(handle);
                 if (rc)
                         return rc > 0;
@@ -192,7 +193,7 @@ static dal_status execute(dal__mysql_conn *conn, dal__mysql_stmt *stmt, bool str
 
         dal__mysql_begin(conn, deadline, true);
         rc = mysql_stmt_execute(handle);
-        if (rc == 0 && mysql_more_results(conn->mysql))
+        if (rc == 0 && dal__mysql_more_results(conn))
                 rc = skip_to_rows(conn, handle);
         if (rc == 0 && !stream && mysql_stmt_field_count(handle))
                 rc = mysql_stmt_store_result(handle);

@@ -3,7 +3,6 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -87,29 +86,6 @@ static size_t put_limits(char *out, size_t size, size_t at, const dal__mysql_con
         return put_text(out, size, at, text);
 }
 
-/* Asks for what later requests are checked against. */
-static dal_status read_facts(dal__mysql_conn *conn, dal_deadline deadline, dal_error *err)
-{
-        static const char sql[] = "SELECT @@max_allowed_packet, CONNECTION_ID()";
-        MYSQL_RES *rows = NULL;
-        MYSQL_ROW row = NULL;
-
-        dal__mysql_begin(conn, deadline, false);
-        if (mysql_real_query(conn->mysql, sql, sizeof sql - 1) == 0)
-                rows = mysql_store_result(conn->mysql);
-        dal__mysql_end(conn);
-        if (!rows)
-                return dal__mysql_fail(conn, NULL, err);
-        row = mysql_fetch_row(rows);
-        if (row && row[0])
-                conn->max_packet = strtoull(row[0], NULL, 10);
-        /* The greeting has room for 32 bits of the number only. */
-        if (row && row[1])
-                conn->session_id = strtoull(row[1], NULL, 10);
-        mysql_free_result(rows);
-        return DAL_OK;
-}
-
 dal_status dal__mysql_tx_setup(dal__mysql_conn *conn, dal_deadline deadline, dal_error *err)
 {
         /*
@@ -130,8 +106,6 @@ dal_status dal__mysql_tx_setup(dal__mysql_conn *conn, dal_deadline deadline, dal
         at = put_limits(sql, sizeof sql, (size_t)n, conn, target->statement_timeout_ms,
                         target->lock_timeout_ms);
         s = dal__mysql_tx_text(conn, sql, at, false, deadline, err);
-        if (s == DAL_OK)
-                s = read_facts(conn, deadline, err);
         if (s == DAL_OK)
                 conn->in_trans = server_in_trans(conn);
         return s;
@@ -206,8 +180,8 @@ void dal__mysql_tx_after_failure(dal__mysql_conn *conn, const char *sql, dal_dea
         bool timeout = err->vendor_code == ERROR_LOCK_WAIT_TIMEOUT;
         dal_error ignored = DAL_ERROR_INIT, cause = *err;
 
-        if (conn->broken || err->not_sent)
-                return;
+        if (conn->broken || err->not_sent || err->error_class == DAL_CLASS_DEADLINE)
+                return; /* after a deadline there is no time to ask: the rollback will tell */
         if (err->tx_gone) {
                 forget_tx(conn);
                 return;
@@ -337,13 +311,14 @@ static dal_status run_savepoint(dal__mysql_conn *conn, const dal_request *reques
 static dal_status run_limits(dal__mysql_conn *conn, const dal_request *request, dal_deadline deadline,
                              dal_error *err)
 {
-        char sql[192] = "SET @dal=0";
+        char sql[192] = "SET";
         size_t at = put_limits(sql, sizeof sql, strlen(sql), conn, request->statement_timeout_ms,
                                request->lock_timeout_ms);
         dal_status s;
 
         if (!request->statement_timeout_ms && !request->lock_timeout_ms)
                 return DAL_OK;
+        sql[strlen("SET")] = ' '; /* in place of the first comma */
         s = dal__mysql_tx_text(conn, sql, at, false, deadline, err);
         if (s == DAL_OK)
                 conn->limits_changed = true;

@@ -13,16 +13,26 @@
 
 #include <dal/mem.h>
 
+static dal_deadline limit_of(const dal__mysql_call *call)
+{
+        if (call->limit)
+                return call->limit;
+        return call->deadline > DAL_FOREVER - DAL__MYSQL_GRACE_NS ? DAL_FOREVER
+                                                                  : call->deadline + DAL__MYSQL_GRACE_NS;
+}
+
 static bool stop_statement(dal__mysql_call *call)
 {
         const dal__mysql_conn *conn = call->stop;
 
-        if (!conn || dal_clock_passed(call->limit))
+        if (!conn || dal_clock_passed(limit_of(call)))
                 return false;
-        return dal__mysql_session_stop(&conn->target, conn->session_id, call->limit, NULL) == DAL_OK;
+        return dal__mysql_session_stop(&conn->target, conn->session_id, limit_of(call), NULL) == DAL_OK;
 }
 
 #if MYSQL_IS_CONNECTOR_C
+
+#define FIRST_WAIT_MS 5 /* well below what a call may be late */
 
 /*
  * Connector/C asks this function whenever its socket is not ready, so a deadline needs neither its fibers nor a
@@ -93,11 +103,15 @@ static int wait_once(dal__mysql_call *call, int fd, bool is_read, dal_deadline e
 static int wait_io(my_socket fd, my_bool is_read, int timeout_ms)
 {
         dal__mysql_call *call = dal__mysql_thread_get();
+        struct pollfd p = {fd, is_read ? POLLIN : POLLOUT, 0};
         int n;
 
         (void)timeout_ms; /* the library's own limits are not set */
         if (!call)
                 return -1;
+        /* Most answers come at once; the clock is looked at only for the others. */
+        if (!call->timed_out && !call->opening && !call->tls && poll(&p, 1, FIRST_WAIT_MS) > 0)
+                return 1;
         if (call->opening)
                 limit_socket(fd, call->deadline);
         if (!call->timed_out) {
@@ -108,7 +122,7 @@ static int wait_io(my_socket fd, my_bool is_read, int timeout_ms)
                 call->stopped = stop_statement(call);
                 dal__mysql_thread_set(call); /* stopping was a call of its own */
         }
-        n = call->stopped ? wait_once(call, fd, is_read, call->limit) : 0;
+        n = call->stopped ? wait_once(call, fd, is_read, limit_of(call)) : 0;
         if (n == 0)
                 errno = ETIMEDOUT;
         return n;
@@ -147,7 +161,8 @@ void dal__mysql_call_begin(dal__mysql_call *call)
         call->timed_out = false;
         call->stopped = false;
         call->n_idle = 0;
-        dal__mysql_thread_set(call);
+        if (dal__mysql_thread_get() != call)
+                dal__mysql_thread_set(call);
         /* Without TLS Connector/C sends with MSG_NOSIGNAL. */
         if (call->tls)
                 dal__mysql_sigpipe_block(&call->sigpipe);
@@ -286,8 +301,9 @@ static void end_call_locked(dal__mysql_watchdog *w)
                 if (stopped)
                         return; /* asleep until the end of the grace */
         }
-        if (w->armed && w->n_armed == n && (!call->stopped || dal_clock_passed(call->limit))) {
+        if (w->armed && w->n_armed == n && (!call->stopped || dal_clock_passed(limit_of(call)))) {
                 w->armed = NULL;
+                call->cut = true;
                 if (w->fd >= 0)
                         (void)shutdown(w->fd, SHUT_RDWR);
         }
@@ -322,7 +338,7 @@ static void *watch(void *arg)
                         continue;
                 }
                 if (w->armed) {
-                        until = w->armed->stopped ? w->armed->limit : w->armed->deadline;
+                        until = w->armed->stopped ? limit_of(w->armed) : w->armed->deadline;
                         if (dal_clock_passed(until)) {
                                 end_call_locked(w);
                                 continue;
@@ -394,6 +410,7 @@ void dal__mysql_call_begin(dal__mysql_call *call)
 
         call->timed_out = false;
         call->stopped = false;
+        call->cut = false;
         if (!dal__mysql_thread_get()) {
                 (void)mysql_thread_init();
                 dal__mysql_thread_set(
@@ -475,6 +492,7 @@ bool dal__mysql_connect(MYSQL *mysql, const dal__mysql_target *target, dal__mysq
                         dal_deadline deadline, bool *lost_out)
 {
         struct connect_job *job = new_job(mysql, target);
+        unsigned timeout_s = (unsigned)dal_clock_left_ms(deadline) / 1000 + 1;
         struct timespec ts = to_timespec(deadline);
         pthread_t thread = w->thread;
         bool ok;
@@ -482,6 +500,9 @@ bool dal__mysql_connect(MYSQL *mysql, const dal__mysql_target *target, dal__mysq
         *lost_out = false;
         if (!job)
                 return false;
+        /* For the time when nobody waits any more: each step of connecting ends by itself. */
+        if (deadline != DAL_FOREVER)
+                (void)mysql_options(mysql, MYSQL_OPT_CONNECT_TIMEOUT, &timeout_s);
         pthread_mutex_lock(&w->lock);
         w->job = job;
         pthread_cond_signal(&w->wake);
