@@ -170,19 +170,54 @@ dal_conn_stats dal_conn_get_stats(const dal_conn *conn)
 
 /* ---- statements ---------------------------------------------------------------------------------------------- */
 
-static dal_status run_stmt(dal_conn *conn, const dal_stmt *stmt, dal_params params, dal_deadline deadline,
-                           bool fresh, dal_result *result, dal_error *err)
+/* The everyday case, nothing waiting and one statement to send, without the book-keeping of the general one. */
+static dal_status send_alone(dal_conn *conn, const dal_request *request, dal_deadline deadline,
+                             dal_error *err)
+{
+        const dal_driver *driver = conn->driver;
+        dal_error *failure = err ? err : &conn->scratch;
+
+        if (driver->queue(conn->state, request, failure)) {
+                failure->not_sent = true;
+                return dal__conn_fail(conn, request, failure, err);
+        }
+        conn->stats.n_requests++;
+        if (driver->flush(conn->state, deadline, failure)) {
+                failure->conn_gone = true; /* without a working flush there is no result to wait for */
+                return dal__conn_fail(conn, request, failure, err);
+        }
+        conn->stats.n_round_trips += !(driver->caps & DAL_CAP_EMBEDDED);
+        memset(&conn->result, 0, sizeof conn->result);
+        if (driver->result(conn->state, deadline, &conn->result, failure) == DAL_OK)
+                return DAL_OK;
+        return dal__conn_fail(conn, request, failure, err);
+}
+
+dal_status dal__conn_run_fresh(dal_conn *conn, const dal_stmt *stmt, dal_params params, dal_deadline deadline,
+                               dal_rows **rows_out, dal_error *err)
 {
         dal__flush_outcome outcome;
         dal__cached_stmt *entry;
         dal_request request;
-        dal_status s = dal__conn_check(conn, deadline, fresh, err);
+        dal_status s = dal__conn_check(conn, deadline, true, err);
 
         if (s == DAL_OK)
                 s = dal__conn_prepare_request(conn, stmt, params, &request, &entry, err);
         if (s)
                 return s;
-        return dal__conn_send_all(conn, &request, deadline, result, &outcome, err);
+        s = conn->n_pending ? dal__conn_send_all(conn, &request, deadline, &conn->result, &outcome, err)
+                            : send_alone(conn, &request, deadline, err);
+        if (s == DAL_OK && rows_out)
+                *rows_out = dal__conn_open_rows(conn, &conn->result, deadline);
+        return s;
+}
+
+static dal_status run_stmt(dal_conn *conn, const dal_stmt *stmt, dal_params params, dal_deadline deadline,
+                           dal_rows **rows_out, dal_error *err)
+{
+        dal_status s = dal__conn_check(conn, deadline, false, err);
+
+        return s ? s : dal__conn_run_fresh(conn, stmt, params, deadline, rows_out, err);
 }
 
 /* Keeps the rewritten text in the connection: a driver may look at it until the rows are closed. */
@@ -245,30 +280,16 @@ static dal_status take_count(dal_conn *conn, const dal_result *result, dal_deadl
 dal_status dal_conn_exec(dal_conn *conn, const dal_stmt *stmt, dal_params params, dal_deadline deadline,
                          int64_t *n_rows_out, dal_error *err)
 {
-        dal_result result;
-        dal_status s = run_stmt(conn, stmt, params, deadline, false, &result, err);
+        dal_status s = run_stmt(conn, stmt, params, deadline, NULL, err);
 
-        return s ? s : take_count(conn, &result, deadline, n_rows_out, err);
+        return s ? s : take_count(conn, &conn->result, deadline, n_rows_out, err);
 }
 
 dal_status dal_conn_query(dal_conn *conn, const dal_stmt *stmt, dal_params params, dal_deadline deadline,
                           dal_rows **out, dal_error *err)
 {
-        dal_result result;
-        dal_status s = run_stmt(conn, stmt, params, deadline, false, &result, err);
-
-        *out = s ? NULL : dal__conn_open_rows(conn, &result, deadline);
-        return s;
-}
-
-dal_status dal__conn_query_fresh(dal_conn *conn, const dal_stmt *stmt, dal_params params,
-                                 dal_deadline deadline, dal_rows **out, dal_error *err)
-{
-        dal_result result;
-        dal_status s = run_stmt(conn, stmt, params, deadline, true, &result, err);
-
-        *out = s ? NULL : dal__conn_open_rows(conn, &result, deadline);
-        return s;
+        *out = NULL;
+        return run_stmt(conn, stmt, params, deadline, out, err);
 }
 
 dal_status dal_conn_exec_dynamic(dal_conn *conn, const char *sql, dal_params params, dal_deadline deadline,

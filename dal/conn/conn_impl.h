@@ -56,13 +56,16 @@ const dal_error *dal__conn_spoilt_by(const dal_conn *conn);
 /* Until when a rollback may take: it is worth a moment even after the caller's time is up. */
 dal_deadline dal__conn_grace(dal_deadline deadline);
 
-/* As dal_conn_query(), for a deadline that was set a moment ago: the clock is not asked. */
-dal_status dal__conn_query_fresh(dal_conn *conn, const dal_stmt *stmt, dal_params params,
-                                 dal_deadline deadline, dal_rows **out, dal_error *err);
-/* Calls `hook` once, right after the rows now open were closed: gives a lease back. */
-void dal__conn_on_rows_close(dal_conn *conn, void (*hook)(dal_conn *conn, void *arg), void *arg);
+/*
+ * Runs a statement for its rows, which are set by success only, for a deadline that was set a moment ago: the clock is
+ * not asked. Without `rows_out` it runs as dal_conn_exec() does up to the counting.
+ */
+dal_status dal__conn_run_fresh(dal_conn *conn, const dal_stmt *stmt, dal_params params, dal_deadline deadline,
+                               dal_rows **rows_out, dal_error *err);
 /* Labels the rows now open with the shard they come from. */
 void dal__conn_set_rows_shard(dal_conn *conn, uint16_t shard);
+/* The same, and calls `hook` once, right after they were closed: gives a lease back. */
+void dal__conn_lend_rows(dal_conn *conn, uint16_t shard, void (*hook)(dal_conn *conn, void *arg), void *arg);
 /* Says whether a statement only reads, by its first word. */
 bool dal__conn_is_read(dal_conn *conn, const dal_stmt *stmt);
 

@@ -77,8 +77,7 @@ const dal_error *dal__conn_spoilt_by(const dal_conn *conn)
         return conn->tx_failed ? &conn->tx_failure : NULL;
 }
 
-/* Takes the failure of a request into the connection's own state. */
-static dal_status fail(dal_conn *conn, const dal_request *request, dal_error *failure, dal_error *err)
+dal_status dal__conn_fail(dal_conn *conn, const dal_request *request, dal_error *failure, dal_error *err)
 {
         if (failure->conn_gone)
                 conn->broken = true;
@@ -119,33 +118,6 @@ dal_status dal__conn_check_usable(dal_conn *conn, dal_deadline deadline, dal_err
         return DAL_OK;
 }
 
-/* The everyday case, nothing waiting and one request to send, without the book-keeping of the general one. */
-static dal_status send_alone(dal_conn *conn, const dal_request *request, dal_deadline deadline,
-                             dal_result *result, dal__flush_outcome *outcome, dal_error *err)
-{
-        const dal_driver *driver = conn->driver;
-        dal_error *failure = err ? err : &conn->scratch;
-
-        outcome->reached_last = outcome->was_sent = false;
-        if (driver->queue(conn->state, request, failure)) {
-                failure->not_sent = true;
-                return fail(conn, request, failure, err);
-        }
-        conn->stats.n_requests++;
-        if (driver->flush(conn->state, deadline, failure)) {
-                outcome->was_sent = !failure->not_sent;
-                failure->conn_gone = true; /* without a working flush there is no result to wait for */
-                return fail(conn, request, failure, err);
-        }
-        outcome->reached_last = outcome->was_sent = true;
-        if ((driver->caps & DAL_CAP_PIPELINE) || is_counted(conn, request))
-                conn->stats.n_round_trips++;
-        memset(result, 0, sizeof *result);
-        if (driver->result(conn->state, deadline, result, failure) == DAL_OK)
-                return DAL_OK;
-        return fail(conn, request, failure, err);
-}
-
 dal_status dal__conn_send_all(dal_conn *conn, const dal_request *last, dal_deadline deadline,
                               dal_result *result, dal__flush_outcome *outcome, dal_error *err)
 {
@@ -154,8 +126,6 @@ dal_status dal__conn_send_all(dal_conn *conn, const dal_request *last, dal_deadl
         const dal_request *failed_request = NULL;
         dal_error first, local; /* filled by failures only */
 
-        if (n_before == 0 && last)
-                return send_alone(conn, last, deadline, result, outcome, err);
         outcome->reached_last = outcome->was_sent = false;
         for (size_t i = 0; i < n_total && !failed_request; i++) {
                 const dal_request *request = i < n_before ? &conn->pending[i].request : last;
@@ -201,7 +171,7 @@ dal_status dal__conn_send_all(dal_conn *conn, const dal_request *last, dal_deadl
                 }
         }
         if (failed_request) {
-                dal_status s = fail(conn, failed_request, &first, err);
+                dal_status s = dal__conn_fail(conn, failed_request, &first, err);
 
                 dal__conn_drop_pending(conn, 0);
                 return s;
@@ -314,15 +284,16 @@ void dal__conn_init_rows(dal_conn *conn)
         conn->rows.source = conn;
 }
 
-void dal__conn_on_rows_close(dal_conn *conn, void (*hook)(dal_conn *, void *), void *arg)
-{
-        conn->on_rows_close = hook;
-        conn->on_rows_close_arg = arg;
-}
-
 void dal__conn_set_rows_shard(dal_conn *conn, uint16_t shard)
 {
         conn->rows.shard = shard;
+}
+
+void dal__conn_lend_rows(dal_conn *conn, uint16_t shard, void (*hook)(dal_conn *, void *), void *arg)
+{
+        conn->rows.shard = shard;
+        conn->on_rows_close = hook;
+        conn->on_rows_close_arg = arg;
 }
 
 /* ---- fan-out ---------------------------------------------------------------------------------------------------- */
@@ -345,7 +316,7 @@ dal_status dal__conn_send_query(dal_conn *conn, const dal_stmt *stmt, dal_params
         request = &conn->pending[0].request;
         if (conn->driver->queue(conn->state, request, &local) ||
             conn->driver->flush(conn->state, deadline, &local)) {
-                s = fail(conn, request, &local, err);
+                s = dal__conn_fail(conn, request, &local, err);
                 dal__conn_drop_pending(conn, 0);
                 return s;
         }
@@ -365,7 +336,7 @@ dal_status dal__conn_take_rows(dal_conn *conn, dal_rows **out, dal_error *err)
         conn->awaiting = false;
         memset(&result, 0, sizeof result);
         if (conn->driver->result(conn->state, conn->rows_deadline, &result, &local))
-                s = fail(conn, &conn->pending[0].request, &local, err);
+                s = dal__conn_fail(conn, &conn->pending[0].request, &local, err);
         dal__conn_drop_pending(conn, 0);
         if (s == DAL_OK)
                 *out = dal__conn_open_rows(conn, &result, conn->rows_deadline);

@@ -35,6 +35,7 @@ struct dal_conn {
         void *on_rows_close_arg;
         dal_driver_stmt dynamic_stmt; /* text of the dynamic statement under way */
 
+        dal_result result; /* of the last statement */
         void *lease;       /* the pool's note about who has it */
         dal_error scratch; /* for failures whose caller wants no error; keeps 1 KiB off every stack frame */
         int64_t insert_id;
@@ -86,6 +87,8 @@ static inline dal_status dal__conn_check(dal_conn *conn, dal_deadline deadline, 
         s = dal__conn_check_usable(conn, deadline, err);
         return s ? s : dal__conn_check_not_failed(conn, err);
 }
+/* Takes the failure of a request into the connection's own state, and into *err. */
+dal_status dal__conn_fail(dal_conn *conn, const dal_request *request, dal_error *failure, dal_error *err);
 /* Fills an error of the library's own, with nothing sent. */
 dal_status dal__conn_refuse(dal_conn *conn, dal_error_class error_class, const char *what, dal_error *err);
 /* Makes the request of a statement, its parameters checked. */
@@ -96,7 +99,7 @@ static inline dal_status dal__conn_prepare_request(dal_conn *conn, const dal_stm
         dal__cached_stmt *entry;
         dal_status s = dal__stmt_cache_get(&conn->cache, conn->state, stmt, &entry, err);
 
-        if (s == DAL_OK)
+        if (s == DAL_OK && !dal__params_are_plain(entry->driver_stmt.n_params, params))
                 s = dal__params_check(conn->driver, stmt->name, entry->driver_stmt.n_params, params, err);
         if (s) {
                 if (err)

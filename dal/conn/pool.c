@@ -7,6 +7,7 @@
 #include <dal/mem.h>
 
 #include "conn/conn_impl.h"
+#include "conn/pool_impl.h"
 
 #define CLEAN_LIMIT_NS INT64_C(1000000000)
 #define MAX_SIZE       65536u
@@ -431,26 +432,30 @@ static dal_status make_ready(dal_pool *pool, dal__pool_slot *slot, const claim *
         return s;
 }
 
+/* As dal__pool_offer(), without the lock. */
+static void offer(dal_pool *pool, dal__pool_slot *slot, int64_t now)
+{
+        (void)pthread_mutex_lock(&pool->lock);
+        dal__pool_offer(pool, slot, now);
+        (void)pthread_mutex_unlock(&pool->lock);
+}
+
 /*
  * Takes the parked connection if it is fit as it is, without the lock and without a system call. Whoever waits came
  * first: then there is nothing to take here.
  */
-static dal__pool_slot *take_parked(dal_pool *pool, const char *here, bool tx_mode)
+static dal__pool_slot *take_parked(dal_pool *pool, const char *here, bool tx_mode, int64_t now)
 {
         dal__pool_slot *slot;
-        int64_t now;
 
         if (!atomic_load_explicit(&pool->parked, memory_order_relaxed) || atomic_load(&pool->n_waiting))
                 return NULL;
         slot = atomic_exchange(&pool->parked, NULL);
         if (!slot)
                 return NULL;
-        now = dal__pool_now();
         if (slot->tx_mode != tx_mode || now - slot->used_at > pool->validate_after ||
             now >= slot->expires_at) {
-                (void)pthread_mutex_lock(&pool->lock);
-                dal__pool_offer(pool, slot, now);
-                (void)pthread_mutex_unlock(&pool->lock);
+                offer(pool, slot, now);
                 return NULL;
         }
         atomic_store_explicit(&slot->where, here, memory_order_relaxed);
@@ -476,33 +481,22 @@ static bool park(dal_pool *pool, dal__pool_slot *slot)
         slot->used_at = now;
         slot->tx_mode = dal__conn_tx_mode(slot->conn);
         before = atomic_exchange(&pool->parked, slot);
-        if (before) {
-                (void)pthread_mutex_lock(&pool->lock);
-                dal__pool_offer(pool, before, before->used_at);
-                (void)pthread_mutex_unlock(&pool->lock);
-        }
+        if (before)
+                offer(pool, before, before->used_at);
         if (!atomic_load(&pool->n_waiting) && !atomic_load(&pool->closed))
                 return true;
         /* Somebody came to wait or to close meanwhile: unless he took it himself, it is still ours to give. */
         return !atomic_compare_exchange_strong(&pool->parked, &own, NULL);
 }
 
-dal_status dal_pool_acquire_at(const char *here, dal_pool *pool, bool tx_mode, dal_deadline deadline,
-                               dal_conn **out, dal_error *err)
+static dal_status acquire_in_turn(const char *here, dal_pool *pool, bool tx_mode, dal_deadline deadline,
+                                  dal_conn **out, dal_error *err)
 {
-        claim c = {.where = here, .deadline = deadline, .tx_mode = tx_mode && pool->has_modes};
+        claim c = {.where = here, .deadline = deadline, .tx_mode = tx_mode};
         dal__pool_slot *slot;
         bool again;
         dal_status s;
 
-        *out = NULL;
-        if (dal__pool_is_forked(pool))
-                return fail_forked(err);
-        slot = take_parked(pool, here, c.tx_mode);
-        if (slot) {
-                *out = slot->conn;
-                return DAL_OK;
-        }
         do {
                 again = false;
                 c.now = dal__pool_now();
@@ -515,42 +509,61 @@ dal_status dal_pool_acquire_at(const char *here, dal_pool *pool, bool tx_mode, d
                                : connect_slot(pool, slot, &c, &again, err);
                 c.came_first = true;
         } while (again);
-        if (s != DAL_OK)
-                return s;
+        if (s == DAL_OK)
+                *out = slot->conn;
+        return s;
+}
+
+dal_status dal__pool_acquire(const char *here, dal_pool *pool, bool tx_mode, int64_t now,
+                             dal_deadline deadline, dal_conn **out, dal_error *err)
+{
+        dal__pool_slot *slot;
+
+        *out = NULL;
+        tx_mode = tx_mode && pool->has_modes;
+        if (dal__pool_is_forked(pool))
+                return fail_forked(err);
+        slot = take_parked(pool, here, tx_mode, now);
+        if (!slot)
+                return acquire_in_turn(here, pool, tx_mode, deadline, out, err);
         *out = slot->conn;
         return DAL_OK;
+}
+
+dal_status dal_pool_acquire_at(const char *here, dal_pool *pool, bool tx_mode, dal_deadline deadline,
+                               dal_conn **out, dal_error *err)
+{
+        return dal__pool_acquire(here, pool, tx_mode, dal__pool_now(), deadline, out, err);
+}
+
+/* Cleans a connection if need be; closes it, or gives it to the oldest waiter or the idle list. */
+static void release_in_turn(dal_pool *pool, dal__pool_slot *slot)
+{
+        int64_t now = dal__pool_now();
+        bool reusable;
+
+        dal__conn_clean(slot->conn, now + CLEAN_LIMIT_NS, &reusable);
+        (void)pthread_mutex_lock(&pool->lock);
+        if (!pthread_equal(slot->owner, pthread_self()))
+                pool->lent_across_threads = true;
+        slot->used_at = now;
+        slot->tx_mode = dal__conn_tx_mode(slot->conn);
+        if (reusable && !pool->closed && now < slot->expires_at)
+                dal__pool_offer(pool, slot, now);
+        else
+                dal__pool_close_slot(pool, slot);
+        (void)pthread_mutex_unlock(&pool->lock);
 }
 
 void dal_pool_release(dal_pool *pool, dal_conn *conn)
 {
         dal__pool_slot *slot;
-        bool reusable;
-        int64_t now;
 
         if (!conn || dal__pool_is_forked(pool))
                 return;
         slot = dal__conn_lease(conn);
         if (!slot || slot < pool->slots || slot >= pool->slots + pool->options.max_size || slot->conn != conn)
                 return; /* of another pool, or of none */
-        if (dal__conn_is_clean(conn)) {
-                bool parked;
-
-                atomic_fetch_add(&pool->n_parking, 1);
-                parked = park(pool, slot);
-                atomic_fetch_sub(&pool->n_parking, 1); /* the last touch: the pool may be freed now */
-                if (parked)
-                        return;
-        }
-        now = dal__pool_now();
-        dal__conn_clean(conn, now + CLEAN_LIMIT_NS, &reusable);
-        (void)pthread_mutex_lock(&pool->lock);
-        if (!pthread_equal(slot->owner, pthread_self()))
-                pool->lent_across_threads = true;
-        slot->used_at = now;
-        slot->tx_mode = dal__conn_tx_mode(conn);
-        if (reusable && !pool->closed && now < slot->expires_at)
-                dal__pool_offer(pool, slot, now);
-        else
-                dal__pool_close_slot(pool, slot);
-        (void)pthread_mutex_unlock(&pool->lock);
+        if (!dal__conn_is_clean(conn) || !park(pool, slot))
+                release_in_turn(pool, slot);
 }

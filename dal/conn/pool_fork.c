@@ -37,7 +37,7 @@ void dal__pool_unmark_process(dal_pool *pool)
         pool->fork_mark = NULL;
 }
 
-bool dal__pool_is_forked(const dal_pool *pool)
+bool dal__pool_has_other_pid(const dal_pool *pool)
 {
-        return pool->fork_mark ? *pool->fork_mark == 0 : getpid() != pool->pid;
+        return getpid() != pool->pid;
 }

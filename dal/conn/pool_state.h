@@ -156,8 +156,12 @@ void dal__pool_wake_to_fill(dal_pool *pool);
 /* Marks this process as the pool's; false when there is no memory. */
 bool dal__pool_mark_process(dal_pool *pool);
 void dal__pool_unmark_process(dal_pool *pool);
+bool dal__pool_has_other_pid(const dal_pool *pool);
 /* Says whether this is a child of the process that made the pool. No system call where the kernel helps. */
-bool dal__pool_is_forked(const dal_pool *pool);
+static inline bool dal__pool_is_forked(const dal_pool *pool)
+{
+        return pool->fork_mark ? *pool->fork_mark == 0 : dal__pool_has_other_pid(pool);
+}
 
 /* pool_report.c; called with the lock held */
 dal_status dal__pool_fail_exhausted(dal_pool *pool, int64_t now, dal_error *err);

@@ -7,6 +7,8 @@
 #include "run/retry.h"
 #include "run/tx_impl.h"
 
+#define NS_PER_MS INT64_C(1000000)
+
 /* ---- finding the way ----------------------------------------------------------------------------------------------- */
 
 dal_deadline dal__cluster_deadline(const dal_cluster *cluster, uint32_t timeout_ms)
@@ -21,8 +23,7 @@ dal__shard *dal__cluster_find(const dal_cluster *cluster, uint16_t number)
         return atomic_load_explicit(&cluster->by_number[number], memory_order_acquire);
 }
 
-static dal_status find_by_key(const dal_cluster *cluster, const dal_key *key, dal__shard **out,
-                              dal_error *err)
+static dal_status fail_by_key(const dal_key *key, dal_error *err)
 {
         char text[DAL_KEY_TEXT_SIZE];
 
@@ -30,11 +31,17 @@ static dal_status find_by_key(const dal_cluster *cluster, const dal_key *key, da
                 return dal_error_set(err, DAL_CLASS_MISSING_KEY,
                                      "no key was given, so no shard can be chosen; to ask all shards use "
                                      "dal_fanout_query()");
-        *out = dal__cluster_find(cluster, dal__map_shard(&cluster->map, dal_key_slot(key)));
-        if (*out)
-                return DAL_OK;
         return dal_error_set(err, DAL_CLASS_NO_SHARD, "no shard owns slot %u of key %s", dal_key_slot(key),
                              dal_key_describe(key, text));
+}
+
+static inline dal_status find_by_key(const dal_cluster *cluster, const dal_key *key, dal__shard **out,
+                                     dal_error *err)
+{
+        *out = dal_key_is_set(key)
+                       ? dal__cluster_find(cluster, dal__map_shard(&cluster->map, dal_key_slot(key)))
+                       : NULL;
+        return *out ? DAL_OK : fail_by_key(key, err);
 }
 
 static dal_status find_by_number(const dal_cluster *cluster, uint16_t number, dal__shard **out,
@@ -199,7 +206,8 @@ static dal_status attempt_once(dal_cluster *cluster, const struct target *target
         dal_status s = find_target(cluster, target, &shard, err);
 
         if (s == DAL_OK)
-                s = dal__cluster_acquire(running->here, cluster, shard, true, tx->deadline, &tx->conn, err);
+                s = dal__cluster_acquire(running->here, cluster, shard, true, dal_clock_now(), tx->deadline,
+                                         &tx->conn, err);
         if (s)
                 return s;
         tx->shard = shard->number;
@@ -319,30 +327,39 @@ static void release_lease(dal_conn *conn, void *pool)
         dal_pool_release(pool, conn);
 }
 
-/* Runs a statement for its count (rows_out NULL) or its rows, which then hold the lease. */
-static dal_status single_once(const char *here, dal_cluster *cluster, const dal_key *key,
-                              const dal_stmt *stmt, dal_params params, dal_deadline deadline,
-                              int64_t *n_rows_out, dal_rows **rows_out, dal_error *err)
+/* A call of dal_cluster_exec() or, with `rows_out`, dal_cluster_query(). */
+struct single {
+        const char *here;
+        dal_cluster *cluster;
+        const dal_key *key;
+        const dal_stmt *stmt;
+        dal_params params;
+        int64_t *n_rows_out;
+        dal_rows **rows_out;
+        dal_deadline deadline;
+};
+
+/* Runs a statement for its count or its rows, which then hold the lease. */
+static dal_status single_once(const struct single *call, int64_t now, dal_error *err)
 {
         dal__shard *shard;
         dal_conn *conn;
-        dal_status s = find_by_key(cluster, key, &shard, err);
+        dal_status s = find_by_key(call->cluster, call->key, &shard, err);
 
         if (s == DAL_OK)
-                s = dal__cluster_acquire(here, cluster, shard, false, deadline, &conn, err);
+                s = dal__cluster_acquire(call->here, call->cluster, shard, false, now, call->deadline, &conn,
+                                         err);
         if (s)
                 return s;
-        if (rows_out)
-                s = dal__conn_query_fresh(conn, stmt, params, deadline, rows_out, err);
-        else
-                s = dal_conn_exec(conn, stmt, params, deadline, n_rows_out, err);
-        if (s == DAL_OK && rows_out) {
-                dal__conn_set_rows_shard(conn, shard->number);
-                dal__conn_on_rows_close(conn, release_lease, shard->pool);
+        s = call->rows_out
+                    ? dal__conn_run_fresh(conn, call->stmt, call->params, call->deadline, call->rows_out, err)
+                    : dal_conn_exec(conn, call->stmt, call->params, call->deadline, call->n_rows_out, err);
+        if (s == DAL_OK && call->rows_out) {
+                dal__conn_lend_rows(conn, shard->number, release_lease, shard->pool);
                 return DAL_OK;
         }
         if (s) {
-                judge_single(conn, stmt, err);
+                judge_single(conn, call->stmt, err);
                 err->shard = shard->number;
                 s = err->status;
         }
@@ -350,49 +367,60 @@ static dal_status single_once(const char *here, dal_cluster *cluster, const dal_
         return s;
 }
 
-/* *err is never NULL here: it is also where the failures of the attempts are kept. */
-static dal_status single(const char *here, dal_cluster *cluster, const dal_key *key, const dal_stmt *stmt,
-                         dal_params params, int64_t *n_rows_out, dal_rows **rows_out, dal_error *err)
+/* After a failure of the first attempt. */
+static dal_status single_again(const struct single *call, dal_error *err)
 {
-        dal_deadline deadline = dal__cluster_deadline(cluster, 0);
+        dal_status s = err->status;
         uint64_t random = 0;
-        dal_status s = dal__cluster_begin_call(cluster, err);
 
-        if (s)
-                return s;
-        s = single_once(here, cluster, key, stmt, params, deadline, n_rows_out, rows_out, err);
-        for (uint32_t attempt = 1;
-             s && pause_before_retry(cluster, here, attempt, 0, false, deadline, &random, err); attempt++) {
-                s = single_once(here, cluster, key, stmt, params, deadline, n_rows_out, rows_out, err);
+        for (uint32_t attempt = 1; s && pause_before_retry(call->cluster, call->here, attempt, 0, false,
+                                                           call->deadline, &random, err);
+             attempt++) {
+                s = single_once(call, dal_clock_now(), err);
                 if (s == DAL_OK)
                         *err = (dal_error)DAL_ERROR_INIT; /* what went wrong before is over */
         }
-        dal__cluster_end_call(cluster);
         return s;
 }
 
-static dal_status single_silent(const char *here, dal_cluster *cluster, const dal_key *key,
-                                const dal_stmt *stmt, dal_params params, int64_t *n_rows_out,
-                                dal_rows **rows_out)
+/* *err is never NULL here: it is also where the failures of the attempts are kept. */
+static dal_status single(struct single *call, dal_error *err)
+{
+        int64_t now = dal_clock_now();
+        dal_status s = dal__cluster_begin_call(call->cluster, err);
+
+        if (s)
+                return s;
+        call->deadline = now + call->cluster->options.timeout_ms * NS_PER_MS;
+        s = single_once(call, now, err);
+        if (s)
+                s = single_again(call, err);
+        dal__cluster_end_call(call->cluster);
+        return s;
+}
+
+static dal_status single_silent(struct single *call)
 {
         dal_error ignored;
 
-        return single(here, cluster, key, stmt, params, n_rows_out, rows_out, &ignored);
+        return single(call, &ignored);
 }
 
 dal_status dal_cluster_exec_at(const char *here, dal_cluster *cluster, dal_key key, const dal_stmt *stmt,
                                dal_params params, int64_t *n_rows_out, dal_error *err)
 {
-        return err ? single(here, cluster, &key, stmt, params, n_rows_out, NULL, err)
-                   : single_silent(here, cluster, &key, stmt, params, n_rows_out, NULL);
+        struct single call = {here, cluster, &key, stmt, params, n_rows_out, NULL, 0};
+
+        return err ? single(&call, err) : single_silent(&call);
 }
 
 dal_status dal_cluster_query_at(const char *here, dal_cluster *cluster, dal_key key, const dal_stmt *stmt,
                                 dal_params params, dal_rows **out, dal_error *err)
 {
+        struct single call = {here, cluster, &key, stmt, params, NULL, out, 0};
+
         *out = NULL;
-        return err ? single(here, cluster, &key, stmt, params, NULL, out, err)
-                   : single_silent(here, cluster, &key, stmt, params, NULL, out);
+        return err ? single(&call, err) : single_silent(&call);
 }
 
 /* ---- facts and tools -------------------------------------------------------------------------------------------------------- */
@@ -447,8 +475,8 @@ dal_status dal_cluster_lease_at(const char *here, dal_cluster *cluster, uint16_t
                 return s;
         shard = find_by_index(cluster, i_shard, err);
         s = !shard ? DAL_ERR_ARG
-                   : dal__cluster_acquire(here, cluster, shard, false, dal__cluster_deadline(cluster, 0), out,
-                                          err);
+                   : dal__cluster_acquire(here, cluster, shard, false, dal_clock_now(),
+                                          dal__cluster_deadline(cluster, 0), out, err);
         dal__cluster_end_call(cluster);
         return s;
 }

@@ -7,6 +7,7 @@
 
 #include <dal/mem.h>
 
+#include "conn/pool_impl.h"
 #include "run/retry.h"
 
 #define SCHEME_INT64 "fmix64/1"
@@ -453,9 +454,9 @@ static dal_status verify(dal_cluster *cluster, dal__shard *shard, dal_conn **con
 }
 
 dal_status dal__cluster_acquire(const char *here, dal_cluster *cluster, dal__shard *shard, bool tx_mode,
-                                dal_deadline deadline, dal_conn **out, dal_error *err)
+                                int64_t now, dal_deadline deadline, dal_conn **out, dal_error *err)
 {
-        dal_status s = dal_pool_acquire_at(here, shard->pool, tx_mode, deadline, out, err);
+        dal_status s = dal__pool_acquire(here, shard->pool, tx_mode, now, deadline, out, err);
 
         if (s == DAL_OK && !atomic_load_explicit(&shard->verified, memory_order_acquire))
                 s = verify(cluster, shard, out, deadline, err);

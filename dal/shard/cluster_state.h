@@ -85,9 +85,9 @@ dal_status dal__cluster_stop_timer(dal_cluster *cluster, dal_deadline deadline, 
 void dal__cluster_wait(pthread_cond_t *cond, pthread_mutex_t *lock, dal_deadline deadline);
 /* Finds a shard by its number; NULL if there is none. */
 dal__shard *dal__cluster_find(const dal_cluster *cluster, uint16_t number);
-/* Leases a connection to a shard whose identity is checked at first use. */
+/* Leases a connection to a shard whose identity is checked at first use; `now` by the clock, a moment ago. */
 dal_status dal__cluster_acquire(const char *here, dal_cluster *cluster, dal__shard *shard, bool tx_mode,
-                                dal_deadline deadline, dal_conn **out, dal_error *err);
+                                int64_t now, dal_deadline deadline, dal_conn **out, dal_error *err);
 /*
  * Every call that may pause or block stands between these two, on one thread: dal_cluster_close() waits for it also
  * while it holds no lease. Refused once that was called.

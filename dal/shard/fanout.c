@@ -147,7 +147,8 @@ static dal_status send_legs(const char *here, dal_cluster *cluster, struct fanou
         for (uint32_t i = 0; s == DAL_OK && i < fanout->n_legs; i++) {
                 struct leg *leg = &fanout->legs[i];
 
-                s = dal__cluster_acquire(here, cluster, leg->shard, false, deadline, &leg->conn, err);
+                s = dal__cluster_acquire(here, cluster, leg->shard, false, dal_clock_now(), deadline,
+                                         &leg->conn, err);
                 if (s == DAL_OK)
                         s = dal__conn_send_query(leg->conn, stmt, params, deadline, err);
                 if (s && err)

@@ -25,7 +25,21 @@ dal_status dal__params_rewrite(const dal_driver *driver, const char *name, const
  * Checks the values of a call against a statement and an engine: count, UTF-8 and no NUL in text, well-formed
  * decimals, ranges of date and timestamp, NaN and uint64 where the engine can't store them.
  */
-dal_status dal__params_check(const dal_driver *driver, const char *name, uint32_t n_expected, dal_params params,
-                             dal_error *err);
+dal_status dal__params_check(const dal_driver *driver, const char *name, uint32_t n_expected,
+                             dal_params params, dal_error *err);
+
+/* Says, without a call, that there is nothing to check: the right count, and types of which every value will do. */
+static inline bool dal__params_are_plain(uint32_t n_expected, dal_params params)
+{
+        const unsigned plain =
+                1u << DAL_TYPE_NULL | 1u << DAL_TYPE_BOOL | 1u << DAL_TYPE_INT64 | 1u << DAL_TYPE_UUID;
+
+        if (params.n_values != n_expected || (!params.values && n_expected))
+                return false;
+        for (size_t i = 0; i < n_expected; i++)
+                if (params.values[i].type > DAL_TYPE_OTHER || !(plain >> params.values[i].type & 1))
+                        return false;
+        return true;
+}
 
 #endif

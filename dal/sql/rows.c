@@ -7,32 +7,28 @@
 
 dal_status dal_rows_next(dal_rows *rows, bool *found_out, dal_error *err)
 {
-        const dal_value *cells = NULL;
         dal_status status;
 
         if (!rows || !found_out)
                 return dal_error_set(err, DAL_CLASS_ARGUMENT,
                                      "dal_rows_next() needs a cursor and a place for found_out");
-        *found_out = false;
         rows->cells = NULL;
-        status = rows->next(rows, &cells, err);
-        if (status)
-                return status;
-        rows->cells = cells;
-        *found_out = cells != NULL;
-        return DAL_OK;
+        status = rows->next(rows, &rows->cells, err);
+        *found_out = rows->cells != NULL;
+        return status;
 }
 
 dal_status dal_rows_first(dal_rows *rows, dal_error *err)
 {
-        bool found = false;
-        dal_status status = dal_rows_next(rows, &found, err);
+        dal_status status;
 
-        if (status)
-                return status;
-        if (!found)
+        if (!rows)
+                return dal_error_set(err, DAL_CLASS_ARGUMENT, "dal_rows_first() needs a cursor");
+        rows->cells = NULL;
+        status = rows->next(rows, &rows->cells, err);
+        if (status == DAL_OK && !rows->cells)
                 return dal_error_set(err, DAL_CLASS_NO_ROW, "the query found no row");
-        return DAL_OK;
+        return status;
 }
 
 void dal_rows_close(dal_rows *rows)
@@ -121,6 +117,12 @@ static const dal_value *find_cell(const struct access *a, bool has_out, dal_stat
         }
         *status = DAL_OK;
         return cell;
+}
+
+/* The cell for a getter's everyday case; whatever it does not suit goes the long way, which names the trouble. */
+static inline bool holds(const dal_rows *rows, uint32_t i_column, unsigned types)
+{
+        return rows && rows->cells && i_column < rows->n_columns && (types >> rows->cells[i_column].type & 1);
 }
 
 static dal_status wrong_type(const struct access *a, const dal_value *cell, const char *hint)
@@ -256,19 +258,21 @@ dal_status dal_rows_int32(const dal_rows *rows, uint32_t i_column, int32_t *out,
         return status;
 }
 
-dal_status dal_rows_int64(const dal_rows *rows, uint32_t i_column, int64_t *out, dal_error *err)
+static dal_status convert_int64(const dal_rows *rows, uint32_t i_column, int64_t *out, dal_error *err)
 {
         const struct access a = {rows, i_column, "int64", err};
         dal_status status;
         const dal_value *cell = find_cell(&a, out != NULL, &status);
 
-        if (!cell)
-                return status;
-        if (cell->type == DAL_TYPE_INT64) { /* nearly always */
-                *out = cell->as.int64;
-                return DAL_OK;
-        }
-        return int_of_cell(&a, cell, INT64_MIN, INT64_MAX, out);
+        return cell ? int_of_cell(&a, cell, INT64_MIN, INT64_MAX, out) : status;
+}
+
+dal_status dal_rows_int64(const dal_rows *rows, uint32_t i_column, int64_t *out, dal_error *err)
+{
+        if (!holds(rows, i_column, 1u << DAL_TYPE_INT64) || !out)
+                return convert_int64(rows, i_column, out, err);
+        *out = rows->cells[i_column].as.int64;
+        return DAL_OK;
 }
 
 dal_status dal_rows_uint64(const dal_rows *rows, uint32_t i_column, uint64_t *out, dal_error *err)
@@ -351,24 +355,26 @@ dal_status dal_rows_decimal(const dal_rows *rows, uint32_t i_column, char *out, 
         return copy_span(&a, cell, digits, (size_t)size, out, out_size);
 }
 
-static bool is_text(const dal_value *cell)
+/* Types whose cells are a span of text. */
+#define TEXT_TYPES (1u << DAL_TYPE_TEXT | 1u << DAL_TYPE_DECIMAL | 1u << DAL_TYPE_OTHER)
+
+/* Why there is no text to give. */
+static dal_status refuse_text(const dal_rows *rows, uint32_t i_column, bool has_out, dal_error *err)
 {
-        return cell->type == DAL_TYPE_TEXT || cell->type == DAL_TYPE_DECIMAL || cell->type == DAL_TYPE_OTHER;
+        const struct access a = {rows, i_column, "text", err};
+        dal_status status;
+        const dal_value *cell = find_cell(&a, has_out, &status);
+
+        return cell ? wrong_type(&a, cell, "") : status;
 }
 
 dal_status dal_rows_text(const dal_rows *rows, uint32_t i_column, const char **text_out, size_t *size_out,
                          dal_error *err)
 {
-        const struct access a = {rows, i_column, "text", err};
-        dal_status status;
-        const dal_value *cell = find_cell(&a, text_out && size_out, &status);
-
-        if (!cell)
-                return status;
-        if (!is_text(cell))
-                return wrong_type(&a, cell, "");
-        *text_out = cell->as.span.ptr;
-        *size_out = cell->as.span.size;
+        if (!holds(rows, i_column, TEXT_TYPES) || !text_out || !size_out)
+                return refuse_text(rows, i_column, text_out && size_out, err);
+        *text_out = rows->cells[i_column].as.span.ptr;
+        *size_out = rows->cells[i_column].as.span.size;
         return DAL_OK;
 }
 
@@ -456,7 +462,7 @@ dal_status dal_rows_copy_text(const dal_rows *rows, uint32_t i_column, char *out
 
         if (!cell)
                 return status;
-        if (!is_text(cell))
+        if (!(TEXT_TYPES >> cell->type & 1))
                 return wrong_type(&a, cell, "");
         /* A NUL inside would end the copy early, and nobody would notice. */
         if (cell->as.span.size && memchr(cell->as.span.ptr, '\0', cell->as.span.size))

@@ -9,6 +9,7 @@ struct dal_rows {
         const dal_value *cells; /* of the current row; NULL before the first and after the last */
         uint32_t n_columns;
         uint16_t shard;
+        /* NULL after the last row and after a failure. */
         dal_status (*next)(dal_rows *rows, const dal_value **cells_out, dal_error *err);
         void (*close)(dal_rows *rows);
         const char *(*column)(const dal_rows *rows, uint32_t i_column);
