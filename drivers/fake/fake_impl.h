@@ -2,8 +2,10 @@
 #ifndef DAL_FAKE_IMPL_H
 #define DAL_FAKE_IMPL_H
 
-/* What the files of this driver share. Two halves: the client's (conn.c, stmt.c, error.c: what every driver has)
- * and the server's (server.c, store.c: what other drivers reach through a client library). */
+/*
+ * What the files of this driver share. Two halves: the client's (conn.c, stmt.c, error.c: what every driver
+ * has) and the server's (server.c, store.c, execute.c: what other drivers reach through a client library).
+ */
 
 #include <pthread.h>
 #include <stdarg.h>
@@ -165,13 +167,16 @@ void fake__journal_locked(dal_fake_server *server, uint64_t session, const char 
                           dal_error_class outcome);
 /* Takes a fault that fits, if any; the caller acts on it. */
 bool fake__fault_locked(dal_fake_server *server, dal_fake_point at, const char *line, dal_fake_fault *out);
-/* As above, with its wait done: DAL_OK if there is nothing, or the fault's error. *executed_out: see the fault. */
+/*
+ * As above, with its wait done: DAL_OK if there is nothing, or the fault's error. *executed_out: see the
+ * fault.
+ */
 dal_status fake__fault(fake_conn *conn, dal_fake_point at, const char *line, dal_deadline deadline,
                        bool *executed_out, dal_error *err);
 dal_fake_handler *fake__script_locked(dal_fake_server *server, const char *name, void **arg_out);
 /*
- * Waits until `until`; DAL_OK when that came, or what came first, with the error filled. `until` DAL_FOREVER with
- * `signal` set returns DAL_OK also when something changed.
+ * Waits until `until`; DAL_OK when that came, or what came first, with the error filled. `until`
+ * DAL_FOREVER with `signal` set returns DAL_OK also when something changed.
  */
 dal_status fake__wait_locked(fake_conn *conn, dal_deadline until, bool signal, dal_deadline deadline,
                              dal_error *err);

@@ -469,7 +469,10 @@ static void cluster__statement_and_query_in_one_round_trip(struct conf *c)
         conf_cluster_end(c, cluster);
 }
 
-/* What one user leaves in the session is gone for the next one. A temporary table is such a thing everywhere. */
+/*
+ * What one user leaves in the session is gone for the next one. A temporary table is such a thing
+ * everywhere.
+ */
 static void cluster__session_state_does_not_leak(struct conf *c)
 {
         static const dal_stmt make =

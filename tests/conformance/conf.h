@@ -3,9 +3,9 @@
 #define CONF_H
 
 /*
- * The frame of the conformance and fault suites: one set of cases, run on one engine at a time. What engines do
- * differently stands in struct quirks and nowhere else. Each run works in a schema, database or file of its own, so
- * that several suites may use one server together.
+ * The frame of the conformance and fault suites: one set of cases, run on one engine at a time. What
+ * engines do differently stands in struct quirks and nowhere else. Each run works in a schema, database or
+ * file of its own, so that several suites may use one server together.
  */
 
 #include <setjmp.h>
@@ -104,7 +104,10 @@ void conf_meeting_free(struct conf_meeting *m);
 bool conf_meet(struct conf_meeting *m, uint32_t timeout_ms);
 void conf_sleep_ms(uint32_t ms);
 
-/* Statements that several topics use; tables conf_account (id, balance) and conf_item (id, code, parent, qty). */
+/*
+ * Statements that several topics use; tables conf_account (id, balance) and conf_item (id, code, parent,
+ * qty).
+ */
 extern const dal_stmt conf_add_account;    /* id, balance */
 extern const dal_stmt conf_add_balance;    /* amount, id */
 extern const dal_stmt conf_balance;        /* id: balance */

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* conformance ENGINE [FILTER]: runs the suite on one engine; FILTER is a pattern of case names: "cluster__*". */
+/*
+ * conformance ENGINE [FILTER]: runs the suite on one engine; FILTER is a pattern of case names:
+ * "cluster__*".
+ */
 
 #include <stdlib.h>
 

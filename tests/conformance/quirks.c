@@ -86,8 +86,10 @@ static const struct quirks engines[] = {
                 /* Source: sqlite.org/lang_transaction.html, "Response To Errors Within A Transaction": a
                  * constraint error undoes its statement only. */
                 .error_fails_tx = false,
-                /* SQLite 3.40 says "CHECK constraint failed: NAME" and "NOT NULL constraint failed: TABLE.COLUMN",
-                 * but for UNIQUE only the columns and for a foreign key nothing. Measured. */
+                /*
+                 * SQLite 3.40 says "CHECK constraint failed: NAME" and "NOT NULL constraint failed:
+                 * TABLE.COLUMN", but for UNIQUE only the columns and for a foreign key nothing. Measured.
+                 */
                 .names_check = true,
                 .names_null_column = true,
                 /* Source: sqlite.org/foreignkeys.html, 4.2 "Deferred Foreign Key Constraints". */
@@ -155,7 +157,9 @@ static const struct quirks engines[] = {
                 .row_locks = true,
                 .deadlock_ends_tx = true,
                 .error_fails_tx = false,
-                /* innodb_snapshot_isolation is off by default before 11.6.2. Source: MariaDB documentation. */
+                /*
+                 * innodb_snapshot_isolation is off by default before 11.6.2. Source: MariaDB documentation.
+                 */
                 .first_updater_wins = false,
                 /* Names stand in the messages of errors 1062, 1452, 4025 and 1048. */
                 .names_unique = true,
@@ -192,8 +196,8 @@ const dal_stmt conf_add_item =
         DAL_STMT("add_item", "INSERT INTO conf_item (id, code, parent, qty) VALUES (?, ?, ?, ?)");
 
 /*
- * Five digits make a hundred thousand rows; a recursive query is limited to 1000 steps on the MySQL family. PostgreSQL
- * would compile so large a join to machine code first, which takes it a second.
+ * Five digits make a hundred thousand rows; a recursive query is limited to 1000 steps on the MySQL family.
+ * PostgreSQL would compile so large a join to machine code first, which takes it a second.
  */
 #define NUMBERS                                                                                              \
         "SELECT e.d * 10000 + d.d * 1000 + c.d * 100 + b.d * 10 + a.d AS n "                                 \

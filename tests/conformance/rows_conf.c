@@ -94,8 +94,9 @@ static void rows__streams_a_hundred_thousand(struct conf *c)
 }
 
 /*
- * A statement that fails at its 500th row. Each engine has an expression of its own that fails late: a scalar query
- * with two rows, or on SQLite, which takes the first of these, the absolute value of the smallest integer.
+ * A statement that fails at its 500th row. Each engine has an expression of its own that fails late: a
+ * scalar query with two rows, or on SQLite, which takes the first of these, the absolute value of the
+ * smallest integer.
  */
 #define FAIL_AT_500                                                                                          \
         "SELECT (SELECT z.d FROM conf_digit z WHERE z.d < CASE WHEN c.d * 100 + b.d * 10 + a.d = 500 "       \

@@ -63,7 +63,9 @@ static void statements__question_marks_in_quotes_and_comments_stay(struct conf *
         dal_rows_close(rows);
 }
 
-/* PostgreSQL's JSON operator is the reason for `??`; elsewhere there is no such operator, so it is refused. */
+/*
+ * PostgreSQL's JSON operator is the reason for `??`; elsewhere there is no such operator, so it is refused.
+ */
 static void statements__double_question_mark_is_one(struct conf *c)
 {
         static const dal_stmt json =

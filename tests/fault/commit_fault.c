@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The worst moment: COMMIT was sent and something happens to its answer. On the fake server, which does it on demand. */
+/*
+ * The worst moment: COMMIT was sent and something happens to its answer. On the fake server, which does it
+ * on demand.
+ */
 
 #include "fault.h"
 

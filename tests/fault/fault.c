@@ -3,7 +3,10 @@
 
 #include "fault.h"
 
-/* The sessions of one run are told from others' by the service name or the database, both named after its place. */
+/*
+ * The sessions of one run are told from others' by the service name or the database, both named after its
+ * place.
+ */
 static const dal_stmt sessions = DAL_STMT(
         "sessions", "SELECT 0 AS id WHERE 1 = 0",
         .postgres = "SELECT pid::bigint FROM pg_stat_activity WHERE pid <> pg_backend_pid() "

@@ -48,7 +48,10 @@ static void killed__between_statements_is_run_again(struct conf *c)
         conf_cluster_end(c, cluster);
 }
 
-/* COMMIT goes into a connection that is already dead: in doubt, or known not to have happened. Never half of it. */
+/*
+ * COMMIT goes into a connection that is already dead: in doubt, or known not to have happened. Never half
+ * of it.
+ */
 static void killed__before_commit_is_whole_or_nothing(struct conf *c)
 {
         dal_cluster *cluster = conf_cluster(c, NULL);
@@ -130,7 +133,10 @@ static void killed__while_idle_in_the_pool(struct conf *c)
         conf_cluster_end(c, cluster);
 }
 
-/* The same for a single statement: a read is repeated; a write is repeated or in doubt, but never done twice. */
+/*
+ * The same for a single statement: a read is repeated; a write is repeated or in doubt, but never done
+ * twice.
+ */
 static void killed__single_statement_on_an_idle_connection(struct conf *c)
 {
         dal_cluster_options options = DAL_CLUSTER_OPTIONS_INIT;
@@ -220,8 +226,9 @@ static void *move(void *arg)
 }
 
 /*
- * Sessions are killed again and again while money moves. What was reported as done is done, what failed is not, and
- * what is in doubt is one of both: the third account of each thread counts how often its work really happened.
+ * Sessions are killed again and again while money moves. What was reported as done is done, what failed is
+ * not, and what is in doubt is one of both: the third account of each thread counts how often its work
+ * really happened.
  */
 static void killed__under_load_nothing_is_half_done(struct conf *c)
 {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Every allocation of the library fails once, one after the other, under the same work. What must hold each time:
- * no crash; an error that says so, or success because it could do without; nothing half-done; and not a byte left
- * over. The five functions of mem.h are defined here, so the library's own file is never linked in.
+ * Every allocation of the library fails once, one after the other, under the same work. What must hold each
+ * time: no crash; an error that says so, or success because it could do without; nothing half-done; and not
+ * a byte left over. The five functions of mem.h are defined here, so the library's own file is never linked
+ * in.
  */
 
 #include <stdatomic.h>

@@ -13,10 +13,10 @@
  *      dal_fake_inject(server, &(dal_fake_fault){.at = DAL_FAKE_AT_REQUEST, .match = "COMMIT",
  *                              .error_class = DAL_CLASS_CONNECTION_LOST, .executed = true});
  *
- * Two tables over the same server. dal_driver_fake() behaves as PostgreSQL does: a flush is one round trip, and
- * any error leaves the transaction failed until ROLLBACK. dal_driver_fake_modal() behaves as the MySQL family
- * does: one round trip for each request, autocommit or transaction mode, an error undoes only its statement, but
- * a deadlock ends the transaction and the session goes on as if nothing had happened.
+ * Two tables over the same server. dal_driver_fake() behaves as PostgreSQL does: a flush is one round trip,
+ * and any error leaves the transaction failed until ROLLBACK. dal_driver_fake_modal() behaves as the MySQL
+ * family does: one round trip for each request, autocommit or transaction mode, an error undoes only its
+ * statement, but a deadlock ends the transaction and the session goes on as if nothing had happened.
  *
  * What was executed is written to a journal, one line for each request:
  *
@@ -28,8 +28,8 @@
  * A line of a request that failed ends in " !" and the name of the class: "put_row !unique". A BEGIN that the
  * transaction mode makes unnecessary is written too, but costs no round trip.
  *
- * Every function here may be called by any thread at any time unless it says otherwise, and none but the handlers
- * blocks.
+ * Every function here may be called by any thread at any time unless it says otherwise, and none but the
+ * handlers blocks.
  */
 
 #include <stdbool.h>
@@ -46,7 +46,10 @@ DAL_BEGIN_DECLS
 
 /** Returns the table of the pipelining kind, scheme "fake". Static. Threads: any. Blocks: no. */
 const dal_driver *dal_driver_fake(void);
-/** Returns the table of the kind with transaction mode, scheme "fakemodal". Static. Threads: any. Blocks: no. */
+/**
+ * Returns the table of the kind with transaction mode, scheme "fakemodal". Static. Threads: any. Blocks:
+ * no.
+ */
 const dal_driver *dal_driver_fake_modal(void);
 
 typedef struct dal_fake_server dal_fake_server;
@@ -81,8 +84,8 @@ typedef void dal_fake_handler(void *arg, dal_fake_call *call);
 /**
  * Sets what answers a statement.
  *
- * @param name     the statement's name; for one without a name, and for a script, its whole text; a name that ends
- *                 in `*` stands for all that begin so. The one set last wins. Copied
+ * @param name     the statement's name; for one without a name, and for a script, its whole text; a name
+ *                 that ends in `*` stands for all that begin so. The one set last wins. Copied
  * @param handler  NULL restores the default: no rows, a count of 1
  * @param arg      kept
  * @return false when there is no memory
@@ -117,11 +120,12 @@ int64_t dal_fake_call_get(const dal_fake_call *call);
 
 /*
  * A little storage for handlers: rows of cells by table and number, with transactions, row locks, deadlock
- * detection and savepoints. Reads see what is committed and what the session wrote itself. Under REPEATABLE READ
- * and SERIALIZABLE a write to a row that changed since the transaction began is a serialization failure.
+ * detection and savepoints. Reads see what is committed and what the session wrote itself. Under REPEATABLE
+ * READ and SERIALIZABLE a write to a row that changed since the transaction began is a serialization
+ * failure.
  *
- * Each returns false when the statement failed, the reason being set: the handler then just returns. What waits for
- * a row lock blocks until the statement's limits.
+ * Each returns false when the statement failed, the reason being set: the handler then just returns. What
+ * waits for a row lock blocks until the statement's limits.
  */
 
 /** Adds a row; UNIQUE (constraint "<table>_pkey") if the key is taken. Cells are copied. */
