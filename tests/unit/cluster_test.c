@@ -220,7 +220,7 @@ static void test_cluster__a_database_out_of_reach_is_told_in_time(void **state)
                              cases[i].error_class);
                 assert_int_equal(err.status, cases[i].status);
                 assert_null(f.cluster);
-                assert_in_range(ms_since(start), 0, 300);
+                assert_in_range(ms_since(start), 0, 900);
                 free_server(f.server);
         }
 }
@@ -239,7 +239,7 @@ static void test_cluster__a_catalog_that_hangs_ends_open_at_the_timeout(void **s
         dal_fake_url(f.server, url);
         assert_int_equal(dal_cluster_open(url, all_drivers(), N_DRIVERS, &f.options, &f.cluster, &err),
                          DAL_ERR_TIMEOUT);
-        assert_in_range(ms_since(start), 90, 250);
+        assert_in_range(ms_since(start), 90, 900);
         free_server(f.server);
 }
 

@@ -164,7 +164,7 @@ static void test_retry__sleep_lasts_and_stops_before_the_deadline(void **state)
         assert_false(dal__retry_sleep(60000, dal_clock_after_ms(100)));
         assert_false(dal__retry_sleep(0, start));
         assert_false(dal__retry_sleep(1, 1));
-        assert_true(dal_clock_now() - start < INT64_C(100000000));
+        assert_true(dal_clock_now() - start < INT64_C(5000000000));
         assert_true(dal__retry_sleep(0, dal_clock_after_ms(1000)));
 }
 
