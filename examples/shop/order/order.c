@@ -86,29 +86,29 @@ static dal_status place(dal_tx *tx, void *arg, dal_error *err)
         const struct order *order = arg;
         int64_t ordered_at_us;
         dal_value ordered_at = dal_null(), customer = dal_null();
-        dal_status s = DAL_OK;
+        dal_status s;
 
         if (dal_value_parse_timestamp(order->ordered_at, strlen(order->ordered_at), &ordered_at_us))
                 ordered_at = dal_timestamp(ordered_at_us);
         if (order->has_customer)
                 customer = dal_int64(order->customer_id);
 
-        for (size_t from = 0, to; from < order->n_lines && s == DAL_OK; from = to) {
-                to = from + 1;
-                while (to < order->n_lines && strcmp(order->lines[to].sku, order->lines[from].sku) == 0)
-                        to++;
-                s = move_stock(tx, order, from, to, err);
-        }
-        if (s)
-                return s;
-
-        /* No count of these decides anything: all of them travel with COMMIT. */
+        /*
+         * No count of these writes decides anything: each travels with what comes after it. The order goes
+         * first: when it is there already, its primary key must say so before the stock is looked at.
+         */
         s = dal_tx_queue(tx, &add_order,
                          DAL_PARAMS(dal_text(order->invoice_no), dal_int64(order->part), customer,
                                     dal_text(order->country), ordered_at,
                                     dal_text(order->is_cancellation ? "cancellation" : "order"),
                                     dal_int64((int64_t)order->n_lines), dal_int64(order->amount_micros)),
                          err);
+        for (size_t from = 0, to; from < order->n_lines && s == DAL_OK; from = to) {
+                to = from + 1;
+                while (to < order->n_lines && strcmp(order->lines[to].sku, order->lines[from].sku) == 0)
+                        to++;
+                s = move_stock(tx, order, from, to, err);
+        }
         for (size_t i = 0; i < order->n_lines && s == DAL_OK; i++)
                 s = write_line(tx, order, &order->lines[i], err);
         if (s == DAL_OK)
