@@ -162,7 +162,7 @@ void dal_pool_close(dal_pool *pool)
         (void)pthread_mutex_unlock(&pool->lock);
 }
 
-static dal_status fail_forked(dal_error *err)
+DAL_COLD static dal_status fail_forked(dal_error *err)
 {
         return dal_error_set(
                 err, DAL_CLASS_STATE,
@@ -433,7 +433,7 @@ static dal_status make_ready(dal_pool *pool, dal__pool_slot *slot, const claim *
 }
 
 /* As dal__pool_offer(), without the lock. */
-static void offer(dal_pool *pool, dal__pool_slot *slot, int64_t now)
+DAL_COLD static void offer(dal_pool *pool, dal__pool_slot *slot, int64_t now)
 {
         (void)pthread_mutex_lock(&pool->lock);
         dal__pool_offer(pool, slot, now);
@@ -489,7 +489,7 @@ static bool park(dal_pool *pool, dal__pool_slot *slot)
         return !atomic_compare_exchange_strong(&pool->parked, &own, NULL);
 }
 
-static dal_status acquire_in_turn(const char *here, dal_pool *pool, bool tx_mode, dal_deadline deadline,
+DAL_COLD static dal_status acquire_in_turn(const char *here, dal_pool *pool, bool tx_mode, dal_deadline deadline,
                                   dal_conn **out, dal_error *err)
 {
         claim c = {.where = here, .deadline = deadline, .tx_mode = tx_mode};
@@ -537,7 +537,7 @@ dal_status dal_pool_acquire_at(const char *here, dal_pool *pool, bool tx_mode, d
 }
 
 /* Cleans a connection if need be; closes it, or gives it to the oldest waiter or the idle list. */
-static void release_in_turn(dal_pool *pool, dal__pool_slot *slot)
+DAL_COLD static void release_in_turn(dal_pool *pool, dal__pool_slot *slot)
 {
         int64_t now = dal__pool_now();
         bool reusable;

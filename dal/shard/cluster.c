@@ -23,7 +23,7 @@ dal__shard *dal__cluster_find(const dal_cluster *cluster, uint16_t number)
         return atomic_load_explicit(&cluster->by_number[number], memory_order_acquire);
 }
 
-static dal_status fail_by_key(const dal_key *key, dal_error *err)
+DAL_COLD static dal_status fail_by_key(const dal_key *key, dal_error *err)
 {
         char text[DAL_KEY_TEXT_SIZE];
 
@@ -308,7 +308,7 @@ dal_status dal_cluster_run_on_at(const char *here, dal_cluster *cluster, uint16_
 /* ---- one statement -------------------------------------------------------------------------------------------------------- */
 
 /* What a lost connection means for a statement that commits by itself. */
-static void judge_single(dal_conn *conn, const dal_stmt *stmt, dal_error *failure)
+DAL_COLD static void judge_single(dal_conn *conn, const dal_stmt *stmt, dal_error *failure)
 {
         char cause[300];
 
@@ -368,7 +368,7 @@ static dal_status single_once(const struct single *call, int64_t now, dal_error 
 }
 
 /* After a failure of the first attempt. */
-static dal_status single_again(const struct single *call, dal_error *err)
+DAL_COLD static dal_status single_again(const struct single *call, dal_error *err)
 {
         dal_status s = err->status;
         uint64_t random = 0;
@@ -399,7 +399,7 @@ static dal_status single(struct single *call, dal_error *err)
         return s;
 }
 
-static dal_status single_silent(struct single *call)
+DAL_COLD static dal_status single_silent(struct single *call)
 {
         dal_error ignored;
 

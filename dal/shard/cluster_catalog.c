@@ -437,7 +437,7 @@ dal_status dal__cluster_stop_timer(dal_cluster *cluster, dal_deadline deadline, 
 }
 
 /* The first lease of a shard: is the database the one that the catalog means? */
-static dal_status verify(dal_cluster *cluster, dal__shard *shard, dal_conn **conn, dal_deadline deadline,
+DAL_COLD static dal_status verify(dal_cluster *cluster, dal__shard *shard, dal_conn **conn, dal_deadline deadline,
                          dal_error *err)
 {
         dal_status s = compare_identity(cluster, shard, *conn, deadline, err);

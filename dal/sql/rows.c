@@ -258,7 +258,7 @@ dal_status dal_rows_int32(const dal_rows *rows, uint32_t i_column, int32_t *out,
         return status;
 }
 
-static dal_status convert_int64(const dal_rows *rows, uint32_t i_column, int64_t *out, dal_error *err)
+DAL_COLD static dal_status convert_int64(const dal_rows *rows, uint32_t i_column, int64_t *out, dal_error *err)
 {
         const struct access a = {rows, i_column, "int64", err};
         dal_status status;
@@ -359,7 +359,7 @@ dal_status dal_rows_decimal(const dal_rows *rows, uint32_t i_column, char *out, 
 #define TEXT_TYPES (1u << DAL_TYPE_TEXT | 1u << DAL_TYPE_DECIMAL | 1u << DAL_TYPE_OTHER)
 
 /* Why there is no text to give. */
-static dal_status refuse_text(const dal_rows *rows, uint32_t i_column, bool has_out, dal_error *err)
+DAL_COLD static dal_status refuse_text(const dal_rows *rows, uint32_t i_column, bool has_out, dal_error *err)
 {
         const struct access a = {rows, i_column, "text", err};
         dal_status status;
