@@ -28,7 +28,7 @@ static dal_status admit_locked(fake_conn *conn, dal_error *err)
 
         if (server->down) {
                 server->stats.n_refused++;
-                return fake__error(conn, err, DAL_CLASS_CONNECT_FAILED, "the server is down");
+                return dal__fake_error(conn, err, DAL_CLASS_CONNECT_FAILED, "the server is down");
         }
         conn->number = ++server->n_sessions;
         conn->next = server->sessions;
@@ -36,7 +36,7 @@ static dal_status admit_locked(fake_conn *conn, dal_error *err)
         server->stats.n_opened++;
         server->stats.statement_timeout_ms = conn->statement_ms;
         server->stats.lock_timeout_ms = conn->lock_ms;
-        fake__journal_locked(server, conn->number, "OPEN", DAL_CLASS_NONE);
+        dal__fake_journal_locked(server, conn->number, "OPEN", DAL_CLASS_NONE);
         return DAL_OK;
 }
 
@@ -53,7 +53,7 @@ static dal_status open_any(fake_conn *conn, const dal_open_args *args, dal_deadl
         conn->session_statement_ms = conn->statement_ms = args->statement_timeout_ms;
         conn->session_lock_ms = conn->lock_ms = args->lock_timeout_ms;
         conn->statement_end = DAL_FOREVER;
-        s = fake__fault(conn, DAL_FAKE_AT_OPEN, "OPEN", deadline, &executed, err);
+        s = dal__fake_fault(conn, DAL_FAKE_AT_OPEN, "OPEN", deadline, &executed, err);
         pthread_mutex_lock(&server->lock);
         if (s == DAL_OK)
                 s = admit_locked(conn, err);
@@ -86,7 +86,7 @@ static void fake_close(void *state)
 
         if (server) {
                 pthread_mutex_lock(&server->lock);
-                fake__session_end_locked(conn);
+                dal__fake_session_end_locked(conn);
                 for (fake_conn **at = &server->sessions; *at; at = &(*at)->next) {
                         if (*at == conn) {
                                 *at = conn->next;
@@ -94,9 +94,9 @@ static void fake_close(void *state)
                         }
                 }
                 server->stats.n_closed++;
-                fake__journal_locked(server, conn->number, "CLOSE", DAL_CLASS_NONE);
+                dal__fake_journal_locked(server, conn->number, "CLOSE", DAL_CLASS_NONE);
                 pthread_mutex_unlock(&server->lock);
-                fake__answer_clear(server, &conn->answer);
+                dal__fake_answer_clear(server, &conn->answer);
         }
         dal_mem_free(conn->answer.rows);
         dal_mem_free(conn->undos);
@@ -111,17 +111,17 @@ static dal_status exchange(fake_conn *conn, dal_fake_point at, const char *line,
         dal_fake_server *server = conn->server;
         dal_error own = DAL_ERROR_INIT;
         bool executed;
-        dal_status s = fake__fault(conn, at, line, deadline, &executed, &own);
+        dal_status s = dal__fake_fault(conn, at, line, deadline, &executed, &own);
 
         pthread_mutex_lock(&server->lock);
         server->stats.n_round_trips++;
         if (s == DAL_OK && conn->killed)
-                s = fake__error(conn, &own, DAL_CLASS_CONNECTION_LOST, NULL);
+                s = dal__fake_error(conn, &own, DAL_CLASS_CONNECTION_LOST, NULL);
         if (own.conn_gone) {
                 conn->lost = true;
-                fake__session_end_locked(conn);
+                dal__fake_session_end_locked(conn);
         }
-        fake__journal_locked(server, conn->number, line, own.error_class);
+        dal__fake_journal_locked(server, conn->number, line, own.error_class);
         pthread_mutex_unlock(&server->lock);
         if (s != DAL_OK && err)
                 *err = own;
@@ -136,7 +136,7 @@ static dal_status fake_reset(void *state, dal_deadline deadline, dal_error *err)
         if (s != DAL_OK)
                 return s;
         pthread_mutex_lock(&conn->server->lock);
-        fake__session_end_locked(conn);
+        dal__fake_session_end_locked(conn);
         conn->setting = 0;
         conn->statement_ms = conn->session_statement_ms;
         conn->lock_ms = conn->session_lock_ms;
@@ -159,12 +159,12 @@ static dal_status fake_cancel(void *state, dal_deadline deadline, dal_error *err
 
         (void)deadline;
         pthread_mutex_lock(&server->lock);
-        if (fake__fault_locked(server, DAL_FAKE_AT_CANCEL, "CANCEL", &fault))
-                s = fake__error_of_fault(conn, &fault, err);
+        if (dal__fake_fault_locked(server, DAL_FAKE_AT_CANCEL, "CANCEL", &fault))
+                s = dal__fake_error_of_fault(conn, &fault, err);
         else
                 conn->cancel = true;
-        fake__journal_locked(server, conn->number, "CANCEL",
-                             s == DAL_OK ? DAL_CLASS_NONE : fault.error_class);
+        dal__fake_journal_locked(server, conn->number, "CANCEL",
+                                 s == DAL_OK ? DAL_CLASS_NONE : fault.error_class);
         pthread_cond_broadcast(&server->changed);
         pthread_mutex_unlock(&server->lock);
         return s;
@@ -210,10 +210,10 @@ static void fake_info(void *state, dal_driver_info *out)
 
 #define FAKE_SLOTS                                                                                           \
         .conn_size = sizeof(fake_conn), .stmt_size = sizeof(fake_stmt), .close = fake_close,                 \
-        .reset = fake_reset, .ping = fake_ping, .cancel = fake_cancel, .queue = fake__queue,                 \
-        .flush = fake__flush, .result = fake__result, .fetch = fake__fetch, .discard = fake__discard,        \
-        .column = fake__column, .readiness = fake_readiness, .tx_state = fake_tx_state,                      \
-        .stmt_close = fake__stmt_close, .info = fake_info
+        .reset = fake_reset, .ping = fake_ping, .cancel = fake_cancel, .queue = dal__fake_queue,             \
+        .flush = dal__fake_flush, .result = dal__fake_result, .fetch = dal__fake_fetch,                      \
+        .discard = dal__fake_discard, .column = dal__fake_column, .readiness = fake_readiness,               \
+        .tx_state = fake_tx_state, .stmt_close = dal__fake_stmt_close, .info = fake_info
 
 static const dal_driver fake_driver = {
         .struct_size = sizeof(dal_driver),

@@ -41,7 +41,8 @@ static bool ends_connection(dal_error_class error_class)
                error_class == DAL_CLASS_TOO_MANY_CONNECTIONS;
 }
 
-dal_status fake__error(const fake_conn *conn, dal_error *err, dal_error_class error_class, const char *what)
+dal_status dal__fake_error(const fake_conn *conn, dal_error *err, dal_error_class error_class,
+                           const char *what)
 {
         dal_status s = dal_error_set(err, error_class, "the fake server says: %s%s%s",
                                      dal_error_class_text(error_class), what ? ": " : "", what ? what : "");
@@ -62,10 +63,10 @@ dal_status fake__error(const fake_conn *conn, dal_error *err, dal_error_class er
         return s;
 }
 
-dal_status fake__error_of_fault(fake_conn *conn, const dal_fake_fault *fault, dal_error *err)
+dal_status dal__fake_error_of_fault(fake_conn *conn, const dal_fake_fault *fault, dal_error *err)
 {
         dal_error own = DAL_ERROR_INIT;
-        dal_status s = fake__error(conn, &own, fault->error_class, "injected");
+        dal_status s = dal__fake_error(conn, &own, fault->error_class, "injected");
 
         own.conn_gone = own.conn_gone || fault->conn_gone;
         own.tx_gone = own.tx_gone || fault->tx_gone || own.conn_gone;

@@ -45,7 +45,7 @@ void dal_fake_call_row(dal_fake_call *call, dal_params cells)
                 answer->rows = rows;
                 answer->room = room;
         }
-        tuple = fake__tuple_new(cells);
+        tuple = dal__fake_tuple_new(cells);
         if (!tuple)
                 goto no_memory;
         answer->rows[answer->n_rows++] = tuple;
@@ -79,7 +79,7 @@ void dal_fake_call_fail(dal_fake_call *call, dal_error_class error_class, const 
         va_start(args, format);
         vsnprintf(what, sizeof what, format, args);
         va_end(args);
-        fake__error(call->conn, &call->error, error_class, NULL);
+        dal__fake_error(call->conn, &call->error, error_class, NULL);
         snprintf(call->error.message, sizeof call->error.message, "%s", what);
         if (constraint)
                 snprintf(call->error.constraint, sizeof call->error.constraint, "%s", constraint);
@@ -98,7 +98,7 @@ bool dal_fake_call_sleep(dal_fake_call *call, uint32_t ms)
         if (call->failed)
                 return false;
         pthread_mutex_lock(&call->conn->server->lock);
-        s = fake__wait_locked(call->conn, dal_clock_after_ms(ms), false, call->deadline, &call->error);
+        s = dal__fake_wait_locked(call->conn, dal_clock_after_ms(ms), false, call->deadline, &call->error);
         pthread_mutex_unlock(&call->conn->server->lock);
         call->failed = s != DAL_OK;
         return s == DAL_OK;
@@ -129,9 +129,9 @@ static void begin_locked(fake_conn *conn, dal_isolation isolation, bool read_onl
 static void end_locked(fake_conn *conn, bool commit)
 {
         if (commit)
-                fake__store_commit_locked(conn);
+                dal__fake_store_commit_locked(conn);
         else
-                fake__store_rollback_locked(conn, 0);
+                dal__fake_store_rollback_locked(conn, 0);
         if (conn->in_tx && commit)
                 conn->server->stats.n_commits++;
         else if (conn->in_tx)
@@ -165,7 +165,7 @@ static bool is_free(const fake_conn *conn, const dal_request *request)
 static dal_status run_begin_locked(fake_conn *conn, const dal_request *request, dal_error *err)
 {
         if (conn->in_tx)
-                return fake__error(conn, err, DAL_CLASS_TX_STATE, "there is already a transaction");
+                return dal__fake_error(conn, err, DAL_CLASS_TX_STATE, "there is already a transaction");
         if (!is_free(conn, request))
                 begin_locked(conn, request->isolation, request->read_only);
         limits_locked(conn, request);
@@ -178,7 +178,8 @@ static dal_status run_commit_locked(fake_conn *conn, dal_error *err)
 
         end_locked(conn, !failed);
         if (failed)
-                return fake__error(conn, err, DAL_CLASS_COMMIT_ROLLED_BACK, "an earlier statement failed");
+                return dal__fake_error(conn, err, DAL_CLASS_COMMIT_ROLLED_BACK,
+                                       "an earlier statement failed");
         return DAL_OK;
 }
 
@@ -190,21 +191,22 @@ static dal_status run_savepoint_locked(fake_conn *conn, const dal_request *reque
                 if (!conn->in_tx && conn->tx_mode)
                         begin_locked(conn, DAL_ISOLATION_DEFAULT, false);
                 if (!conn->in_tx)
-                        return fake__error(conn, err, DAL_CLASS_TX_STATE, "SAVEPOINT outside a transaction");
+                        return dal__fake_error(conn, err, DAL_CLASS_TX_STATE,
+                                               "SAVEPOINT outside a transaction");
                 if (i == FAKE_MAX_SAVEPOINTS)
-                        return fake__error(conn, err, DAL_CLASS_OUT_OF_RESOURCES, "too many savepoints");
+                        return dal__fake_error(conn, err, DAL_CLASS_OUT_OF_RESOURCES, "too many savepoints");
                 conn->savepoints[conn->n_savepoints++] = (fake_savepoint){request->savepoint, conn->n_undos};
                 return DAL_OK;
         }
         while (i > 0 && conn->savepoints[i - 1].number != request->savepoint)
                 i--;
         if (i == 0)
-                return fake__error(conn, err, DAL_CLASS_TX_STATE, "no such savepoint");
+                return dal__fake_error(conn, err, DAL_CLASS_TX_STATE, "no such savepoint");
         if (request->kind == DAL_REQUEST_RELEASE) {
                 conn->n_savepoints = i - 1;
                 return DAL_OK;
         }
-        fake__store_rollback_locked(conn, conn->savepoints[i - 1].n_undos);
+        dal__fake_store_rollback_locked(conn, conn->savepoints[i - 1].n_undos);
         conn->n_savepoints = i;
         conn->failed = false;
         return DAL_OK;
@@ -216,7 +218,7 @@ static void fail_locked(fake_conn *conn, bool implicit, size_t n_undos, dal_erro
         if (implicit || error->tx_gone)
                 end_locked(conn, false);
         else
-                fake__store_rollback_locked(conn, n_undos);
+                dal__fake_store_rollback_locked(conn, n_undos);
         if (conn->in_tx && !conn->modal)
                 conn->failed = true;
 }
@@ -233,7 +235,7 @@ static void run_handler(dal_fake_call *call, dal_fake_handler *handler, void *ar
         else
                 call->answer->count = 1;
         pthread_mutex_lock(&server->lock);
-        fake__tuple_drop_locked(call->held);
+        dal__fake_tuple_drop_locked(call->held);
         call->held = NULL;
         pthread_mutex_unlock(&server->lock);
 }
@@ -250,7 +252,7 @@ static dal_status run_statement(fake_conn *conn, const dal_request *request, con
 
         call.params = request->params;
         pthread_mutex_lock(&server->lock);
-        handler = fake__script_locked(server, name, &arg);
+        handler = dal__fake_script_locked(server, name, &arg);
         if (!conn->in_tx && conn->tx_mode)
                 begin_locked(conn, DAL_ISOLATION_DEFAULT, false);
         implicit = !conn->in_tx;
@@ -264,7 +266,7 @@ static dal_status run_statement(fake_conn *conn, const dal_request *request, con
         conn->statement_end = DAL_FOREVER;
         /* Seen under the same lock that commits: a killed session's work is gone. */
         if (!call.failed && conn->killed) {
-                fake__error(conn, &call.error, DAL_CLASS_CONNECTION_LOST, NULL);
+                dal__fake_error(conn, &call.error, DAL_CLASS_CONNECTION_LOST, NULL);
                 call.failed = true;
         }
         if (call.failed)
@@ -302,7 +304,8 @@ static dal_status run_locked(fake_conn *conn, const dal_request *request, dal_er
                 return DAL_OK;
         case DAL_REQUEST_MODE:
                 if (conn->in_tx)
-                        return fake__error(conn, err, DAL_CLASS_TX_STATE, "the mode changes only while idle");
+                        return dal__fake_error(conn, err, DAL_CLASS_TX_STATE,
+                                               "the mode changes only while idle");
                 conn->tx_mode = request->tx_mode;
                 return DAL_OK;
         case DAL_REQUEST_STMT:
@@ -323,7 +326,7 @@ static dal_status run(fake_conn *conn, const dal_request *request, dal_deadline 
                 return run_statement(conn, request, request->text, deadline, err);
         pthread_mutex_lock(&conn->server->lock);
         if (conn->killed)
-                s = fake__error(conn, err, DAL_CLASS_CONNECTION_LOST, NULL);
+                s = dal__fake_error(conn, err, DAL_CLASS_CONNECTION_LOST, NULL);
         else
                 s = run_locked(conn, request, err);
         if (s != DAL_OK && conn->in_tx && !conn->modal)
@@ -401,11 +404,12 @@ static dal_status receive(fake_conn *conn, const dal_request *request, dal_deadl
         conn->cancel = false; /* a late cancel does not strike the next statement */
         conn->statement_end = DAL_FOREVER;
         if (conn->killed)
-                s = fake__error(conn, err, DAL_CLASS_CONNECTION_LOST, NULL);
+                s = dal__fake_error(conn, err, DAL_CLASS_CONNECTION_LOST, NULL);
         else if (dal_clock_passed(deadline))
-                s = fake__error(conn, err, DAL_CLASS_DEADLINE, NULL);
+                s = dal__fake_error(conn, err, DAL_CLASS_DEADLINE, NULL);
         else if (is_refused(conn, request))
-                s = fake__error(conn, err, DAL_CLASS_TX_STATE, "the transaction has failed; roll back first");
+                s = dal__fake_error(conn, err, DAL_CLASS_TX_STATE,
+                                    "the transaction has failed; roll back first");
         pthread_mutex_unlock(&server->lock);
         return s;
 }
@@ -428,7 +432,8 @@ static void suffer(fake_conn *conn, const dal_request *request, bool executed, d
         pthread_mutex_unlock(&conn->server->lock);
 }
 
-dal_status fake__execute(fake_conn *conn, const dal_request *request, dal_deadline deadline, dal_error *err)
+dal_status dal__fake_execute(fake_conn *conn, const dal_request *request, dal_deadline deadline,
+                             dal_error *err)
 {
         char line[256];
         bool executed = false;
@@ -438,15 +443,15 @@ dal_status fake__execute(fake_conn *conn, const dal_request *request, dal_deadli
         snprintf(conn->answer.line, sizeof conn->answer.line, "%.31s", line);
         s = receive(conn, request, deadline, err);
         if (s == DAL_OK) {
-                s = fake__fault(conn, DAL_FAKE_AT_REQUEST, line, deadline, &executed, err);
+                s = dal__fake_fault(conn, DAL_FAKE_AT_REQUEST, line, deadline, &executed, err);
                 if (s != DAL_OK)
                         suffer(conn, request, executed, deadline, err);
                 else
                         s = run(conn, request, deadline, err);
         }
         pthread_mutex_lock(&conn->server->lock);
-        fake__journal_locked(conn->server, conn->number, line,
-                             s == DAL_OK ? DAL_CLASS_NONE : err->error_class);
+        dal__fake_journal_locked(conn->server, conn->number, line,
+                                 s == DAL_OK ? DAL_CLASS_NONE : err->error_class);
         pthread_mutex_unlock(&conn->server->lock);
         return s;
 }

@@ -146,47 +146,50 @@ struct dal_fake_call {
 };
 
 /* error.c */
-dal_status fake__error(const fake_conn *conn, dal_error *err, dal_error_class error_class, const char *what);
-dal_status fake__error_of_fault(fake_conn *conn, const dal_fake_fault *fault, dal_error *err);
+dal_status dal__fake_error(const fake_conn *conn, dal_error *err, dal_error_class error_class,
+                           const char *what);
+dal_status dal__fake_error_of_fault(fake_conn *conn, const dal_fake_fault *fault, dal_error *err);
 
 /* stmt.c: the queue and its results */
-dal_driver_queue_fn fake__queue;
-dal_driver_flush_fn fake__flush;
-dal_driver_result_fn fake__result;
-dal_driver_fetch_fn fake__fetch;
-dal_driver_discard_fn fake__discard;
-dal_driver_column_fn fake__column;
-dal_driver_stmt_close_fn fake__stmt_close;
-void fake__answer_clear(dal_fake_server *server, fake_answer *answer);
+dal_driver_queue_fn dal__fake_queue;
+dal_driver_flush_fn dal__fake_flush;
+dal_driver_result_fn dal__fake_result;
+dal_driver_fetch_fn dal__fake_fetch;
+dal_driver_discard_fn dal__fake_discard;
+dal_driver_column_fn dal__fake_column;
+dal_driver_stmt_close_fn dal__fake_stmt_close;
+void dal__fake_answer_clear(dal_fake_server *server, fake_answer *answer);
 
 /* execute.c: what the server does with one request */
-dal_status fake__execute(fake_conn *conn, const dal_request *request, dal_deadline deadline, dal_error *err);
+dal_status dal__fake_execute(fake_conn *conn, const dal_request *request, dal_deadline deadline,
+                             dal_error *err);
 
 /* server.c; those that end in _locked need the server's lock */
-void fake__journal_locked(dal_fake_server *server, uint64_t session, const char *line,
-                          dal_error_class outcome);
+void dal__fake_journal_locked(dal_fake_server *server, uint64_t session, const char *line,
+                              dal_error_class outcome);
 /* Takes a fault that fits, if any; the caller acts on it. */
-bool fake__fault_locked(dal_fake_server *server, dal_fake_point at, const char *line, dal_fake_fault *out);
+bool dal__fake_fault_locked(dal_fake_server *server, dal_fake_point at, const char *line,
+                            dal_fake_fault *out);
 /*
  * As above, with its wait done: DAL_OK if there is nothing, or the fault's error. *executed_out: see the
  * fault.
  */
-dal_status fake__fault(fake_conn *conn, dal_fake_point at, const char *line, dal_deadline deadline,
-                       bool *executed_out, dal_error *err);
-dal_fake_handler *fake__script_locked(dal_fake_server *server, const char *name, void **arg_out);
+dal_status dal__fake_fault(fake_conn *conn, dal_fake_point at, const char *line, dal_deadline deadline,
+                           bool *executed_out, dal_error *err);
+dal_fake_handler *dal__fake_script_locked(dal_fake_server *server, const char *name, void **arg_out);
 /*
  * Waits until `until`; DAL_OK when that came, or what came first, with the error filled. `until`
  * DAL_FOREVER with `signal` set returns DAL_OK also when something changed.
  */
-dal_status fake__wait_locked(fake_conn *conn, dal_deadline until, bool signal, dal_deadline deadline,
-                             dal_error *err);
+dal_status dal__fake_wait_locked(fake_conn *conn, dal_deadline until, bool signal, dal_deadline deadline,
+                                 dal_error *err);
 /* Ends a session's life on the server: its transaction is undone. */
-void fake__session_end_locked(fake_conn *conn);
+void dal__fake_session_end_locked(fake_conn *conn);
 
 /* store.c */
-void fake__tuple_drop_locked(fake_tuple *tuple);
-fake_tuple *fake__tuple_new(dal_params cells);
-void fake__store_commit_locked(fake_conn *conn);
-void fake__store_rollback_locked(fake_conn *conn, size_t n_undos_kept);
+void dal__fake_tuple_drop_locked(fake_tuple *tuple);
+fake_tuple *dal__fake_tuple_new(dal_params cells);
+void dal__fake_store_commit_locked(fake_conn *conn);
+void dal__fake_store_rollback_locked(fake_conn *conn, size_t n_undos_kept);
 
 #endif

@@ -45,8 +45,8 @@ void dal_fake_free(dal_fake_server *server)
                 dal_mem_free(script);
         }
         for (size_t i = 0; i < server->n_rows; i++) {
-                fake__tuple_drop_locked(server->rows[i]->now);
-                fake__tuple_drop_locked(server->rows[i]->committed);
+                dal__fake_tuple_drop_locked(server->rows[i]->now);
+                dal__fake_tuple_drop_locked(server->rows[i]->committed);
                 dal_mem_free(server->rows[i]->table);
                 dal_mem_free(server->rows[i]);
         }
@@ -78,9 +78,9 @@ void dal_fake_set_dialect(dal_fake_server *server, dal_dialect dialect)
 
 static void kill_locked(fake_conn *session)
 {
-        fake__journal_locked(session->server, session->number, "KILL", DAL_CLASS_NONE);
+        dal__fake_journal_locked(session->server, session->number, "KILL", DAL_CLASS_NONE);
         session->killed = true;
-        fake__session_end_locked(session);
+        dal__fake_session_end_locked(session);
 }
 
 void dal_fake_set_down(dal_fake_server *server, bool down)
@@ -106,9 +106,9 @@ void dal_fake_kill(dal_fake_server *server, uint64_t session_id)
         pthread_mutex_unlock(&server->lock);
 }
 
-void fake__session_end_locked(fake_conn *conn)
+void dal__fake_session_end_locked(fake_conn *conn)
 {
-        fake__store_rollback_locked(conn, 0);
+        dal__fake_store_rollback_locked(conn, 0);
         if (conn->in_tx)
                 conn->server->stats.n_rollbacks++;
         conn->in_tx = false;
@@ -144,7 +144,7 @@ bool dal_fake_on(dal_fake_server *server, const char *name, dal_fake_handler *ha
         return true;
 }
 
-dal_fake_handler *fake__script_locked(dal_fake_server *server, const char *name, void **arg_out)
+dal_fake_handler *dal__fake_script_locked(dal_fake_server *server, const char *name, void **arg_out)
 {
         size_t size = strlen(name);
 
@@ -188,7 +188,7 @@ void dal_fake_clear_faults(dal_fake_server *server)
         pthread_mutex_unlock(&server->lock);
 }
 
-bool fake__fault_locked(dal_fake_server *server, dal_fake_point at, const char *line, dal_fake_fault *out)
+bool dal__fake_fault_locked(dal_fake_server *server, dal_fake_point at, const char *line, dal_fake_fault *out)
 {
         for (uint32_t i = 0; i < server->n_faults; i++) {
                 fake_pending_fault *f = &server->faults[i];
@@ -209,8 +209,8 @@ bool fake__fault_locked(dal_fake_server *server, dal_fake_point at, const char *
         return false;
 }
 
-dal_status fake__fault(fake_conn *conn, dal_fake_point at, const char *line, dal_deadline deadline,
-                       bool *executed_out, dal_error *err)
+dal_status dal__fake_fault(fake_conn *conn, dal_fake_point at, const char *line, dal_deadline deadline,
+                           bool *executed_out, dal_error *err)
 {
         dal_fake_server *server = conn->server;
         dal_fake_fault fault;
@@ -219,16 +219,16 @@ dal_status fake__fault(fake_conn *conn, dal_fake_point at, const char *line, dal
 
         *executed_out = false;
         pthread_mutex_lock(&server->lock);
-        found = fake__fault_locked(server, at, line, &fault);
+        found = dal__fake_fault_locked(server, at, line, &fault);
         if (found && fault.hang)
-                s = fake__wait_locked(conn, DAL_FOREVER, false, deadline, err);
+                s = dal__fake_wait_locked(conn, DAL_FOREVER, false, deadline, err);
         else if (found && fault.delay_ms > 0)
-                s = fake__wait_locked(conn, dal_clock_after_ms(fault.delay_ms), false, deadline, err);
+                s = dal__fake_wait_locked(conn, dal_clock_after_ms(fault.delay_ms), false, deadline, err);
         pthread_mutex_unlock(&server->lock);
         if (s != DAL_OK || !found || fault.error_class == DAL_CLASS_NONE)
                 return s;
         *executed_out = fault.executed;
-        return fake__error_of_fault(conn, &fault, err);
+        return dal__fake_error_of_fault(conn, &fault, err);
 }
 
 /* What ends a wait before its time; DAL_CLASS_NONE when nothing does. */
@@ -247,8 +247,8 @@ static dal_error_class wait_broken_locked(fake_conn *conn, dal_deadline now, dal
         return DAL_CLASS_NONE;
 }
 
-dal_status fake__wait_locked(fake_conn *conn, dal_deadline until, bool signal, dal_deadline deadline,
-                             dal_error *err)
+dal_status dal__fake_wait_locked(fake_conn *conn, dal_deadline until, bool signal, dal_deadline deadline,
+                                 dal_error *err)
 {
         dal_fake_server *server = conn->server;
 
@@ -259,7 +259,7 @@ dal_status fake__wait_locked(fake_conn *conn, dal_deadline until, bool signal, d
                 struct timespec ts;
 
                 if (broken != DAL_CLASS_NONE)
-                        return fake__error(conn, err, broken, NULL);
+                        return dal__fake_error(conn, err, broken, NULL);
                 if (now >= until || (signal && !first))
                         return DAL_OK;
                 if (end == DAL_FOREVER) {
@@ -274,8 +274,8 @@ dal_status fake__wait_locked(fake_conn *conn, dal_deadline until, bool signal, d
 
 /* --- Journal and counters ------------------------------------------------------------------------------ */
 
-void fake__journal_locked(dal_fake_server *server, uint64_t session, const char *line,
-                          dal_error_class outcome)
+void dal__fake_journal_locked(dal_fake_server *server, uint64_t session, const char *line,
+                              dal_error_class outcome)
 {
         const char *class_name = outcome == DAL_CLASS_NONE ? "" : dal_error_class_name(outcome);
         size_t size = strlen(line) + strlen(class_name) + 4;

@@ -6,21 +6,21 @@
 
 #include "fake_impl.h"
 
-void fake__answer_clear(dal_fake_server *server, fake_answer *answer)
+void dal__fake_answer_clear(dal_fake_server *server, fake_answer *answer)
 {
         fake_tuple **rows = answer->rows;
         size_t room = answer->room;
 
         pthread_mutex_lock(&server->lock);
         for (size_t i = 0; i < answer->n_rows; i++)
-                fake__tuple_drop_locked(answer->rows[i]);
+                dal__fake_tuple_drop_locked(answer->rows[i]);
         pthread_mutex_unlock(&server->lock);
         memset(answer, 0, sizeof *answer);
         answer->rows = rows;
         answer->room = room;
 }
 
-dal_status fake__queue(void *state, const dal_request *request, dal_error *err)
+dal_status dal__fake_queue(void *state, const dal_request *request, dal_error *err)
 {
         fake_conn *conn = state;
 
@@ -46,12 +46,12 @@ static void lose(fake_conn *conn)
         conn->lost = true;
         conn->i_queue = conn->n_queue = conn->n_flushed = 0;
         pthread_mutex_lock(&conn->server->lock);
-        fake__session_end_locked(conn);
+        dal__fake_session_end_locked(conn);
         conn->killed = true;
         pthread_mutex_unlock(&conn->server->lock);
 }
 
-dal_status fake__flush(void *state, dal_deadline deadline, dal_error *err)
+dal_status dal__fake_flush(void *state, dal_deadline deadline, dal_error *err)
 {
         fake_conn *conn = state;
         dal_fake_server *server = conn->server;
@@ -67,7 +67,7 @@ dal_status fake__flush(void *state, dal_deadline deadline, dal_error *err)
                 s = dal_error_set(&own, DAL_CLASS_DEADLINE, "the deadline passed before anything was sent");
                 own.not_sent = true;
         } else {
-                s = fake__fault(conn, DAL_FAKE_AT_FLUSH, "", deadline, &executed, &own);
+                s = dal__fake_fault(conn, DAL_FAKE_AT_FLUSH, "", deadline, &executed, &own);
         }
         if (s != DAL_OK) {
                 conn->n_queue = conn->n_flushed;
@@ -87,7 +87,7 @@ dal_status fake__flush(void *state, dal_deadline deadline, dal_error *err)
         return DAL_OK;
 }
 
-dal_status fake__result(void *state, dal_deadline deadline, dal_result *out, dal_error *err)
+dal_status dal__fake_result(void *state, dal_deadline deadline, dal_result *out, dal_error *err)
 {
         fake_conn *conn = state;
         fake_queued *queued;
@@ -97,11 +97,11 @@ dal_status fake__result(void *state, dal_deadline deadline, dal_result *out, dal
         if (conn->lost || conn->i_queue == conn->n_flushed)
                 return dal_error_set(err, DAL_CLASS_STATE, "no request is waiting for a result");
         queued = &conn->queue[conn->i_queue++];
-        fake__answer_clear(conn->server, &conn->answer);
+        dal__fake_answer_clear(conn->server, &conn->answer);
         if (queued->batch == conn->failed_batch)
                 return dal_error_set(err, DAL_CLASS_NOT_EXECUTED,
                                      "skipped because an earlier request failed");
-        s = fake__execute(conn, queued->request, deadline, &own);
+        s = dal__fake_execute(conn, queued->request, deadline, &own);
         if (s != DAL_OK) {
                 conn->failed_batch = queued->batch;
                 if (own.conn_gone)
@@ -133,7 +133,7 @@ static dal_status fail_late(fake_conn *conn, dal_error *err)
         return s;
 }
 
-dal_status fake__fetch(void *state, dal_deadline deadline, const dal_value **cells_out, dal_error *err)
+dal_status dal__fake_fetch(void *state, dal_deadline deadline, const dal_value **cells_out, dal_error *err)
 {
         fake_conn *conn = state;
         fake_answer *answer = &conn->answer;
@@ -145,7 +145,7 @@ dal_status fake__fetch(void *state, dal_deadline deadline, const dal_value **cel
         if (conn->lost)
                 return dal_error_set(err, DAL_CLASS_STATE, "the connection is lost; only close is legal");
         conn->statement_end = DAL_FOREVER;
-        s = fake__fault(conn, DAL_FAKE_AT_FETCH, answer->line, deadline, &executed, &own);
+        s = dal__fake_fault(conn, DAL_FAKE_AT_FETCH, answer->line, deadline, &executed, &own);
         if (s != DAL_OK) {
                 answer->i_row = answer->n_rows;
                 answer->fails_late = false;
@@ -165,7 +165,7 @@ dal_status fake__fetch(void *state, dal_deadline deadline, const dal_value **cel
         return answer->fails_late ? fail_late(conn, err) : DAL_OK;
 }
 
-dal_status fake__discard(void *state, dal_deadline deadline, dal_error *err)
+dal_status dal__fake_discard(void *state, dal_deadline deadline, dal_error *err)
 {
         fake_conn *conn = state;
 
@@ -174,7 +174,7 @@ dal_status fake__discard(void *state, dal_deadline deadline, dal_error *err)
         return conn->answer.fails_late ? fail_late(conn, err) : DAL_OK;
 }
 
-const char *fake__column(void *state, uint32_t i_column)
+const char *dal__fake_column(void *state, uint32_t i_column)
 {
         const fake_conn *conn = state;
 
@@ -183,7 +183,7 @@ const char *fake__column(void *state, uint32_t i_column)
         return conn->answer.columns[i_column];
 }
 
-void fake__stmt_close(void *state, dal_driver_stmt *stmt)
+void dal__fake_stmt_close(void *state, dal_driver_stmt *stmt)
 {
         fake_stmt *own = stmt->state;
 

@@ -13,7 +13,7 @@ static bool is_span(const dal_value *v)
                v->type == DAL_TYPE_OTHER;
 }
 
-fake_tuple *fake__tuple_new(dal_params cells)
+fake_tuple *dal__fake_tuple_new(dal_params cells)
 {
         size_t size = sizeof(fake_tuple) + cells.n_values * sizeof(dal_value);
         fake_tuple *tuple;
@@ -39,7 +39,7 @@ fake_tuple *fake__tuple_new(dal_params cells)
         return tuple;
 }
 
-void fake__tuple_drop_locked(fake_tuple *tuple)
+void dal__fake_tuple_drop_locked(fake_tuple *tuple)
 {
         if (tuple && --tuple->n_refs == 0)
                 dal_mem_free(tuple);
@@ -135,7 +135,7 @@ static bool is_deadlock(const fake_conn *conn, const fake_conn *owner)
 
 static void fail(dal_fake_call *call, dal_error_class error_class, const char *what)
 {
-        fake__error(call->conn, &call->error, error_class, what);
+        dal__fake_error(call->conn, &call->error, error_class, what);
         call->failed = true;
 }
 
@@ -157,7 +157,7 @@ static bool lock_row_locked(dal_fake_call *call, const char *table, int64_t key,
                         return false;
                 }
                 conn->waits_for = row->owner;
-                s = fake__wait_locked(conn, lock_end, true, call->deadline, &call->error);
+                s = dal__fake_wait_locked(conn, lock_end, true, call->deadline, &call->error);
                 conn->waits_for = NULL;
                 if (s != DAL_OK) {
                         call->failed = true;
@@ -185,7 +185,7 @@ static bool write_row_locked(dal_fake_call *call, fake_row *row, fake_tuple *nex
                 size_t room = conn->undos_room ? conn->undos_room * 2 : 16;
                 fake_undo *undos = dal_mem_resize(conn->undos, room, sizeof *undos);
                 if (!undos) {
-                        fake__tuple_drop_locked(next);
+                        dal__fake_tuple_drop_locked(next);
                         if (!row->owner && !row->now && !row->committed)
                                 row_remove(conn->server, row);
                         fail(call, DAL_CLASS_NO_MEMORY, NULL);
@@ -208,7 +208,7 @@ static void release_row_locked(fake_conn *conn, fake_row *row)
                 row_remove(conn->server, row);
 }
 
-void fake__store_commit_locked(fake_conn *conn)
+void dal__fake_store_commit_locked(fake_conn *conn)
 {
         uint64_t version = ++conn->server->n_versions;
 
@@ -216,12 +216,12 @@ void fake__store_commit_locked(fake_conn *conn)
         while (conn->n_undos > 0) {
                 fake_undo undo = conn->undos[--conn->n_undos];
                 bool again = false;
-                fake__tuple_drop_locked(undo.before);
+                dal__fake_tuple_drop_locked(undo.before);
                 for (size_t i = 0; i < conn->n_undos && !again; i++)
                         again = conn->undos[i].row == undo.row;
                 if (again)
                         continue;
-                fake__tuple_drop_locked(undo.row->committed);
+                dal__fake_tuple_drop_locked(undo.row->committed);
                 undo.row->committed = tuple_share_locked(undo.row->now);
                 undo.row->version = version;
                 release_row_locked(conn, undo.row);
@@ -229,12 +229,12 @@ void fake__store_commit_locked(fake_conn *conn)
         pthread_cond_broadcast(&conn->server->changed);
 }
 
-void fake__store_rollback_locked(fake_conn *conn, size_t n_undos_kept)
+void dal__fake_store_rollback_locked(fake_conn *conn, size_t n_undos_kept)
 {
         while (conn->n_undos > n_undos_kept) {
                 fake_undo undo = conn->undos[--conn->n_undos];
                 bool again = false;
-                fake__tuple_drop_locked(undo.row->now);
+                dal__fake_tuple_drop_locked(undo.row->now);
                 undo.row->now = undo.before;
                 for (size_t i = 0; i < conn->n_undos && !again; i++)
                         again = conn->undos[i].row == undo.row;
@@ -259,18 +259,18 @@ static bool insert_locked(dal_fake_call *call, const char *table, int64_t key, f
         fake_row *row;
 
         if (!lock_row_locked(call, table, key, &row)) {
-                fake__tuple_drop_locked(next);
+                dal__fake_tuple_drop_locked(next);
                 return false;
         }
         if (row && row->now) {
-                fake__tuple_drop_locked(next);
+                dal__fake_tuple_drop_locked(next);
                 fail(call, DAL_CLASS_UNIQUE, table);
                 return false;
         }
         if (!row)
                 row = row_add(server, table, key);
         if (!row) {
-                fake__tuple_drop_locked(next);
+                dal__fake_tuple_drop_locked(next);
                 fail(call, DAL_CLASS_NO_MEMORY, NULL);
                 return false;
         }
@@ -284,7 +284,7 @@ bool dal_fake_store_insert(dal_fake_call *call, const char *table, int64_t key, 
 
         if (!may_write(call))
                 return false;
-        next = fake__tuple_new(cells);
+        next = dal__fake_tuple_new(cells);
         if (!next) {
                 fail(call, DAL_CLASS_NO_MEMORY, NULL);
                 return false;
@@ -307,7 +307,7 @@ static bool replace(dal_fake_call *call, const char *table, int64_t key, fake_tu
         if (*found_out)
                 ok = write_row_locked(call, row, next);
         else
-                fake__tuple_drop_locked(next);
+                dal__fake_tuple_drop_locked(next);
         pthread_mutex_unlock(&call->conn->server->lock);
         return ok;
 }
@@ -320,7 +320,7 @@ bool dal_fake_store_update(dal_fake_call *call, const char *table, int64_t key, 
         *found_out = false;
         if (!may_write(call))
                 return false;
-        next = fake__tuple_new(cells);
+        next = dal__fake_tuple_new(cells);
         if (!next) {
                 fail(call, DAL_CLASS_NO_MEMORY, NULL);
                 return false;
@@ -337,7 +337,7 @@ bool dal_fake_store_delete(dal_fake_call *call, const char *table, int64_t key, 
 /* Holds what is lent to the handler until its next store call, whatever other sessions do meanwhile. */
 static void hold_locked(dal_fake_call *call, const fake_row *row)
 {
-        fake__tuple_drop_locked(call->held);
+        dal__fake_tuple_drop_locked(call->held);
         call->held = row ? tuple_share_locked(row->owner == call->conn ? row->now : row->committed) : NULL;
 }
 
