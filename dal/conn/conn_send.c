@@ -80,7 +80,7 @@ const dal_error *dal__conn_spoilt_by(const dal_conn *conn)
 dal_status dal__conn_fail(dal_conn *conn, const dal_request *request, dal_error *failure, dal_error *err)
 {
         if (failure->conn_gone)
-                conn->broken = true;
+                conn->broken = failure->tx_gone = true; /* the server ends what a lost session had open */
         name_statement(failure, request_name(request));
         dal__conn_spoil(conn, failure);
         if (err && err != failure)
@@ -218,7 +218,7 @@ static dal_status fail_row(dal_conn *conn, dal_error *failure)
 {
         conn->rows_open = false;
         if (failure->conn_gone)
-                conn->broken = true;
+                conn->broken = failure->tx_gone = true; /* the server ends what a lost session had open */
         dal__conn_spoil(conn, failure);
         if (!conn->broken && conn->driver->discard(conn->state, conn->rows_deadline, NULL))
                 conn->broken = true;

@@ -467,12 +467,11 @@ static dal__pool_slot *take_parked(dal_pool *pool, const char *here, bool tx_mod
 }
 
 /*
- * Parks a connection that is clean, the one used last being lent first; false when it has to go the ordinary way. The
- * time of its lease stands for now: that makes it look older, never younger, than it is.
+ * Parks a connection that is clean, the one used last being lent first; false when it has to go the ordinary way.
  */
 static bool park(dal_pool *pool, dal__pool_slot *slot)
 {
-        int64_t now = atomic_load_explicit(&slot->since, memory_order_relaxed);
+        int64_t now = dal__pool_now();
         dal__pool_slot *before, *own = slot;
 
         if (now >= slot->expires_at || atomic_load(&pool->n_waiting) || atomic_load(&pool->closed) ||

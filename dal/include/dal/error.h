@@ -124,7 +124,7 @@ typedef struct dal_error {
         int32_t vendor_code;  /* the engine's own number; 0 if it gave none */
         uint16_t shard;       /* where it happened; DAL_NO_SHARD if not on a shard */
         bool retry_tx;        /* running the whole transaction again may succeed */
-        bool tx_gone;         /* the server has already ended the transaction */
+        bool tx_gone;         /* the transaction is over, also by the loss of its connection */
         bool conn_gone;       /* the connection can't be used any more */
         bool not_sent;        /* not one byte of the request left this process */
         char sqlstate[6];     /* NUL-terminated; "" if the engine gave none */
