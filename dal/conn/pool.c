@@ -557,12 +557,17 @@ DAL_COLD static void release_in_turn(dal_pool *pool, dal__pool_slot *slot)
 void dal_pool_release(dal_pool *pool, dal_conn *conn)
 {
         dal__pool_slot *slot;
+        bool parked;
 
         if (!conn || dal__pool_is_forked(pool))
                 return;
         slot = dal__conn_lease(conn);
         if (!slot || slot < pool->slots || slot >= pool->slots + pool->options.max_size || slot->conn != conn)
                 return; /* of another pool, or of none */
-        if (!dal__conn_is_clean(conn) || !park(pool, slot))
+        /* Whoever parks the last lease still looks at the pool after that: it must not be freed meanwhile. */
+        atomic_fetch_add(&pool->n_parking, 1);
+        parked = dal__conn_is_clean(conn) && park(pool, slot);
+        atomic_fetch_sub(&pool->n_parking, 1);
+        if (!parked)
                 release_in_turn(pool, slot);
 }
