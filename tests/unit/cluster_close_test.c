@@ -437,16 +437,16 @@ static void test_cluster__close_does_not_wait_for_a_catalog_that_hangs(void **st
 
         (void)state;
         f->options.map_refresh_ms = 10;
-        f->options.timeout_ms = 600;
+        f->options.timeout_ms = 1500;
         assert_ok(try_open_sharded(f, &err));
         inject(f->catalog, (dal_fake_fault){.match = "dal.select_cluster", .hang = true});
         while (dal_fake_get_stats(f->catalog).n_faults == 0)
                 pause_ms(1);
         start = dal_clock_now();
         assert_fails(dal_cluster_close(f->cluster, 50, &err), DAL_CLASS_DEADLINE);
-        assert_in_range(ms_since(start), 45, 500);
+        assert_in_range(ms_since(start), 45, 1200);
         assert_has(err.message, "catalog");
-        assert_ok(dal_cluster_close(f->cluster, 2000, &err));
+        assert_ok(dal_cluster_close(f->cluster, 5000, &err));
         f->cluster = NULL;
         free_sharded(f);
 }
