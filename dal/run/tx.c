@@ -235,10 +235,13 @@ static bool is_contained(const dal_error *failure)
         return !failure->tx_gone && !failure->conn_gone && !failure->retry_tx;
 }
 
-/* Undoes a nested function's work, unless only the end of the whole transaction can. */
+/*
+ * Undoes a nested function's work, unless only the end of the whole transaction can. What is known of this connection
+ * is in our own note: the function's error may be about another one.
+ */
 static void undo_nested(dal_tx *outer, uint32_t number, const dal_error *failure, const dal_error *before)
 {
-        if (outer->failure.status == DAL_OK && !is_contained(failure))
+        if (outer->failure.status == DAL_OK && failure->retry_tx)
                 outer->failure = *failure; /* contention that the function itself found */
         if (outer->failure.status && !is_contained(&outer->failure))
                 return;

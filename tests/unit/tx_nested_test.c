@@ -307,6 +307,42 @@ static void test_tx_nested__no_function_is_refused(void **state)
         close_lone(&f);
 }
 
+/* ---- errors of another connection ---- */
+
+/* Its work is half done when another database's transaction fails: the bits speak of that one. */
+static dal_status put_and_fail_elsewhere(dal_tx *tx, void *arg, dal_error *err)
+{
+        int64_t id = 2;
+        dal_status s = put_one(tx, &id, err);
+
+        if (s)
+                return s;
+        *err = *(dal_error *)arg;
+        return err->status;
+}
+
+static void test_tx_nested__what_failed_elsewhere_is_undone_here(void **state)
+{
+        for (int i = 0; i < 4; i++) {
+                struct lone f = open_lone(i % 2);
+                bool in_doubt = i / 2;
+                dal_error err = DAL_ERROR_INIT, elsewhere = DAL_ERROR_INIT;
+                struct plan plan = PLAN(.nested = put_and_fail_elsewhere, .arg = &elsewhere, .stop = true);
+
+                (void)state;
+                dal_error_set(&elsewhere, in_doubt ? DAL_CLASS_COMMIT_UNKNOWN : DAL_CLASS_UNIQUE,
+                              "failed elsewhere");
+                elsewhere.conn_gone = in_doubt;
+                elsewhere.tx_gone = !in_doubt;
+                assert_ok(attempt(&f, outer, &plan, &err));
+                assert_int_equal(plan.got, elsewhere.status);
+                assert_true(has_row(f.server, 1));
+                assert_false(has_row(f.server, 2));
+                assert_idle(&f);
+                close_lone(&f);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -324,6 +360,7 @@ int main(void)
                 cmocka_unit_test(test_tx_nested__contention_found_by_the_function_ends_it_too),
                 cmocka_unit_test(test_tx_nested__a_rollback_that_fails_spoils_the_outer),
                 cmocka_unit_test(test_tx_nested__a_spoilt_outer_nests_no_more),
+                cmocka_unit_test(test_tx_nested__what_failed_elsewhere_is_undone_here),
                 cmocka_unit_test(test_tx_nested__no_function_is_refused),
         };
 
