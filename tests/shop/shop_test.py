@@ -281,6 +281,7 @@ def test_failures():
     check_malformed()
     check_foreign()
     check_killed()
+    check_twice()
 
 
 def check_down():
@@ -396,6 +397,27 @@ def check_killed():
     out, _ = shop("--url", f"sqlite:{WORK}/killed.db", "--orders", 200, "--json", "--write-ledger",
                   WORK / "again.csv")
     compare(out, read_ledger(WORK / "again.csv"), "sqlite", 4)
+
+
+def check_twice():
+    """An order that is there is known by its primary key, also when it took the last pieces: only so can the order
+    service enter it again after a lost reply to COMMIT."""
+    say("an order is entered a second time")
+    shop("--url", f"sqlite:{WORK}/twice.db", "--orders", 30, "--shards", 1)
+    db = sqlite3.connect(WORK / "twice_0.db")
+    before = list(db.iterdump())
+    invoice, line, sku, quantity, price = db.execute(
+        "SELECT l.invoice_no, line_no, l.sku, quantity, price_micros FROM order_lines l JOIN stock s ON s.sku = l.sku"
+        " WHERE s.on_hand = 0 AND quantity > 0 LIMIT 1").fetchone()
+    customer, = db.execute("SELECT COALESCE(customer_id, '') FROM orders WHERE invoice_no = ?", [invoice]).fetchone()
+    records = (f"order\t{invoice}\t0\t{customer}\tUK\t\t1\n"
+               f"line\t{line}\t{sku}\tagain\t{quantity}\t{price}\nfinish\n")
+    done = subprocess.run([str(pathlib.Path(PROGRAM).parent / "shop_order")], input=records, text=True, timeout=60,
+                          capture_output=True, check=False, env={**os.environ, "SHOP_URL": f"sqlite:{WORK}/twice_0.db"})
+    say(" ", done.stdout.strip())
+    check("the answer", (done.stdout.startswith("error\t"), "UNIQUE" in done.stdout, done.returncode), (True, True, 1))
+    check("the tables", list(db.iterdump()), before)
+    db.close()
 
 
 def main():
