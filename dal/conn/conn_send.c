@@ -214,7 +214,7 @@ dal_status dal__conn_check_not_failed(dal_conn *conn, dal_error *err)
 
 /* ---- rows --------------------------------------------------------------------------------------------------- */
 
-static dal_status fail_row(dal_conn *conn, dal_error *failure)
+DAL_COLD static dal_status fail_row(dal_conn *conn, dal_error *failure)
 {
         conn->rows_open = false;
         if (failure->conn_gone)
@@ -242,18 +242,29 @@ static dal_status next_row(dal_rows *rows, const dal_value **cells_out, dal_erro
         return DAL_OK;
 }
 
-void dal__conn_finish_rows(dal_conn *conn)
+/* Takes the rows of a query that was only sent, to drop them. */
+DAL_COLD static void take_awaited(dal_conn *conn)
 {
         dal_rows *rows;
 
-        if (conn->awaiting && !conn->broken)
-                (void)!dal__conn_take_rows(conn, &rows, NULL); /* its rows, if any, are dropped below */
+        if (!conn->broken)
+                (void)!dal__conn_take_rows(conn, &rows, NULL);
+}
+
+DAL_COLD static void fail_discard(dal_conn *conn)
+{
+        if (conn->scratch.conn_gone)
+                conn->broken = true;
+        dal__conn_spoil(conn, &conn->scratch);
+}
+
+void dal__conn_finish_rows(dal_conn *conn)
+{
+        if (conn->awaiting)
+                take_awaited(conn);
         if (conn->rows_open && !conn->broken &&
-            conn->driver->discard(conn->state, conn->rows_deadline, &conn->scratch)) {
-                if (conn->scratch.conn_gone)
-                        conn->broken = true;
-                dal__conn_spoil(conn, &conn->scratch);
-        }
+            conn->driver->discard(conn->state, conn->rows_deadline, &conn->scratch))
+                fail_discard(conn);
         conn->rows_open = false;
         conn->rows.cells = NULL;
 }

@@ -16,67 +16,46 @@ dal_deadline dal__cluster_deadline(const dal_cluster *cluster, uint32_t timeout_
         return dal_clock_after_ms(timeout_ms ? timeout_ms : cluster->options.timeout_ms);
 }
 
-dal__shard *dal__cluster_find(const dal_cluster *cluster, uint16_t number)
-{
-        if (number >= DAL__MAX_SHARDS)
-                return NULL;
-        return atomic_load_explicit(&cluster->by_number[number], memory_order_acquire);
-}
-
-DAL_COLD static dal_status fail_by_key(const dal_key *key, dal_error *err)
+DAL_COLD static void fail_by_key(const dal_key *key, dal_error *err)
 {
         char text[DAL_KEY_TEXT_SIZE];
 
-        if (!dal_key_is_set(key))
-                return dal_error_set(err, DAL_CLASS_MISSING_KEY,
-                                     "no key was given, so no shard can be chosen; to ask all shards use "
-                                     "dal_fanout_query()");
-        return dal_error_set(err, DAL_CLASS_NO_SHARD, "no shard owns slot %u of key %s", dal_key_slot(key),
-                             dal_key_describe(key, text));
+        if (dal_key_is_set(key))
+                dal_error_set(err, DAL_CLASS_NO_SHARD, "no shard owns slot %u of key %s", dal_key_slot(key),
+                              dal_key_describe(key, text));
+        else
+                dal_error_set(err, DAL_CLASS_MISSING_KEY,
+                              "no key was given, so no shard can be chosen; to ask all shards use "
+                              "dal_fanout_query()");
 }
 
-static inline dal_status find_by_key(const dal_cluster *cluster, const dal_key *key, dal__shard **out,
-                                     dal_error *err)
+/* NULL, with *err filled, if there is none. */
+static inline dal__shard *find_by_key(const dal_cluster *cluster, const dal_key *key, dal_error *err)
 {
-        *out = dal_key_is_set(key)
-                       ? dal__cluster_find(cluster, dal__map_shard(&cluster->map, dal_key_slot(key)))
-                       : NULL;
-        return *out ? DAL_OK : fail_by_key(key, err);
+        dal__shard *shard = NULL;
+
+        if (dal_key_is_set(key))
+                shard = dal__cluster_find(cluster, dal__map_shard(&cluster->map, dal_key_slot(key)));
+        if (!shard)
+                fail_by_key(key, err);
+        return shard;
 }
 
-static dal_status find_by_number(const dal_cluster *cluster, uint16_t number, dal__shard **out,
-                                 dal_error *err)
+static dal__shard *find_by_number(const dal_cluster *cluster, uint16_t number, dal_error *err)
 {
-        *out = dal__cluster_find(cluster, number);
-        if (*out)
-                return DAL_OK;
-        return dal_error_set(err, DAL_CLASS_ARGUMENT, "the cluster has no shard %u", number);
+        dal__shard *shard = dal__cluster_find(cluster, number);
+
+        if (!shard)
+                dal_error_set(err, DAL_CLASS_ARGUMENT, "the cluster has no shard %u", number);
+        return shard;
 }
 
 /* ---- who is inside ----------------------------------------------------------------------------------------------------- */
 
-static uint32_t bucket_of_thread(pthread_t thread)
+dal_status dal__cluster_refuse_call(dal_cluster *cluster, dal_error *err)
 {
-        uint64_t bits = 0;
-
-        memcpy(&bits, &thread, sizeof thread < sizeof bits ? sizeof thread : sizeof bits);
-        return (uint32_t)((bits * 0x9e3779b97f4a7c15u) >> 58) % DAL__RUNNING_BUCKETS;
-}
-
-dal_status dal__cluster_begin_call(dal_cluster *cluster, dal_error *err)
-{
-        /* Counted before `closing` is looked at: dal_cluster_close() sets that before it counts. */
-        atomic_fetch_add(&cluster->running[bucket_of_thread(pthread_self())].n_calls, 1);
-        if (!atomic_load(&cluster->closing))
-                return DAL_OK;
         dal__cluster_end_call(cluster);
         return dal_error_set(err, DAL_CLASS_STATE, "the cluster is being closed");
-}
-
-void dal__cluster_end_call(dal_cluster *cluster)
-{
-        /* The last touch: whoever closes the cluster may free it now. */
-        atomic_fetch_sub(&cluster->running[bucket_of_thread(pthread_self())].n_calls, 1);
 }
 
 static uint32_t count_calls(dal_cluster *cluster, const char **where_out)
@@ -112,7 +91,7 @@ dal_status dal__cluster_drain_calls(dal_cluster *cluster, dal_deadline deadline,
 /* A transaction inside another on the same thread would wait for its own locks, or for its own connection. */
 static dal_status enter(dal_cluster *cluster, dal__running *running, const char *here, dal_error *err)
 {
-        uint32_t i = bucket_of_thread(pthread_self());
+        uint32_t i = dal__cluster_bucket(pthread_self());
         const char *outer = NULL;
 
         running->thread = pthread_self();
@@ -138,7 +117,7 @@ static dal_status enter(dal_cluster *cluster, dal__running *running, const char 
 
 static void leave(dal_cluster *cluster, dal__running *running)
 {
-        uint32_t i = bucket_of_thread(running->thread);
+        uint32_t i = dal__cluster_bucket(running->thread);
         dal__running **link = &cluster->running[i].first;
 
         pthread_mutex_lock(&cluster->running[i].lock);
@@ -192,22 +171,17 @@ struct target {
         bool by_number;
 };
 
-static dal_status find_target(const dal_cluster *cluster, const struct target *target, dal__shard **out,
-                              dal_error *err)
-{
-        return target->by_number ? find_by_number(cluster, target->number, out, err)
-                                 : find_by_key(cluster, &target->key, out, err);
-}
-
 static dal_status attempt_once(dal_cluster *cluster, const struct target *target, dal__running *running,
                                dal_tx *tx, dal_tx_fn *fn, void *arg, dal_error *err)
 {
-        dal__shard *shard;
-        dal_status s = find_target(cluster, target, &shard, err);
+        dal__shard *shard = target->by_number ? find_by_number(cluster, target->number, err)
+                                              : find_by_key(cluster, &target->key, err);
+        dal_status s;
 
-        if (s == DAL_OK)
-                s = dal__cluster_acquire(running->here, cluster, shard, true, dal_clock_now(), tx->deadline,
-                                         &tx->conn, err);
+        if (!shard)
+                return err->status;
+        s = dal__cluster_acquire(running->here, cluster, shard, true, dal_clock_now(), tx->deadline,
+                                 &tx->conn, err);
         if (s)
                 return s;
         tx->shard = shard->number;
@@ -342,13 +316,13 @@ struct single {
 /* Runs a statement for its count or its rows, which then hold the lease. */
 static dal_status single_once(const struct single *call, int64_t now, dal_error *err)
 {
-        dal__shard *shard;
+        dal__shard *shard = find_by_key(call->cluster, call->key, err);
         dal_conn *conn;
-        dal_status s = find_by_key(call->cluster, call->key, &shard, err);
+        dal_status s;
 
-        if (s == DAL_OK)
-                s = dal__cluster_acquire(call->here, call->cluster, shard, false, now, call->deadline, &conn,
-                                         err);
+        if (!shard)
+                return err->status;
+        s = dal__cluster_acquire(call->here, call->cluster, shard, false, now, call->deadline, &conn, err);
         if (s)
                 return s;
         s = call->rows_out
@@ -384,7 +358,7 @@ DAL_COLD static dal_status single_again(const struct single *call, dal_error *er
 }
 
 /* *err is never NULL here: it is also where the failures of the attempts are kept. */
-static dal_status single(struct single *call, dal_error *err)
+static inline dal_status single(struct single *call, dal_error *err)
 {
         int64_t now = dal_clock_now();
         dal_status s = dal__cluster_begin_call(call->cluster, err);

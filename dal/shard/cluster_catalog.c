@@ -7,7 +7,6 @@
 
 #include <dal/mem.h>
 
-#include "conn/pool_impl.h"
 #include "run/retry.h"
 
 #define SCHEME_INT64 "fmix64/1"
@@ -437,7 +436,7 @@ dal_status dal__cluster_stop_timer(dal_cluster *cluster, dal_deadline deadline, 
 }
 
 /* The first lease of a shard: is the database the one that the catalog means? */
-DAL_COLD static dal_status verify(dal_cluster *cluster, dal__shard *shard, dal_conn **conn, dal_deadline deadline,
+static dal_status verify(dal_cluster *cluster, dal__shard *shard, dal_conn **conn, dal_deadline deadline,
                          dal_error *err)
 {
         dal_status s = compare_identity(cluster, shard, *conn, deadline, err);
@@ -453,13 +452,11 @@ DAL_COLD static dal_status verify(dal_cluster *cluster, dal__shard *shard, dal_c
         return s;
 }
 
-dal_status dal__cluster_acquire(const char *here, dal_cluster *cluster, dal__shard *shard, bool tx_mode,
-                                int64_t now, dal_deadline deadline, dal_conn **out, dal_error *err)
+dal_status dal__cluster_verify(dal_cluster *cluster, dal__shard *shard, dal_status leased,
+                               dal_deadline deadline, dal_conn **conn, dal_error *err)
 {
-        dal_status s = dal__pool_acquire(here, shard->pool, tx_mode, now, deadline, out, err);
+        dal_status s = leased ? leased : verify(cluster, shard, conn, deadline, err);
 
-        if (s == DAL_OK && !atomic_load_explicit(&shard->verified, memory_order_acquire))
-                s = verify(cluster, shard, out, deadline, err);
         if (s && err)
                 err->shard = shard->number;
         return s;

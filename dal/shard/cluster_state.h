@@ -4,9 +4,11 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <string.h>
 
 #include <dal/cluster.h>
 
+#include "conn/pool_impl.h"
 #include "shard/map.h"
 
 /* The body of a cluster, for cluster*.c and fanout.c only. */
@@ -84,16 +86,49 @@ dal_status dal__cluster_stop_timer(dal_cluster *cluster, dal_deadline deadline, 
 /* Waits on a condition with the monotonic clock. */
 void dal__cluster_wait(pthread_cond_t *cond, pthread_mutex_t *lock, dal_deadline deadline);
 /* Finds a shard by its number; NULL if there is none. */
-dal__shard *dal__cluster_find(const dal_cluster *cluster, uint16_t number);
-/* Leases a connection to a shard whose identity is checked at first use; `now` by the clock, a moment ago. */
-dal_status dal__cluster_acquire(const char *here, dal_cluster *cluster, dal__shard *shard, bool tx_mode,
-                                int64_t now, dal_deadline deadline, dal_conn **out, dal_error *err);
+static inline dal__shard *dal__cluster_find(const dal_cluster *cluster, uint16_t number)
+{
+        return number < DAL__MAX_SHARDS
+                       ? atomic_load_explicit(&cluster->by_number[number], memory_order_acquire)
+                       : NULL;
+}
+/* What follows a lease that failed, or the first one of a shard, whose identity is then checked. */
+dal_status dal__cluster_verify(dal_cluster *cluster, dal__shard *shard, dal_status leased,
+                               dal_deadline deadline, dal_conn **conn, dal_error *err);
+/* Leases a connection; `now` by the clock, a moment ago. */
+static inline dal_status dal__cluster_acquire(const char *here, dal_cluster *cluster, dal__shard *shard,
+                                              bool tx_mode, int64_t now, dal_deadline deadline,
+                                              dal_conn **out, dal_error *err)
+{
+        dal_status s = dal__pool_acquire(here, shard->pool, tx_mode, now, deadline, out, err);
+
+        if (s == DAL_OK && atomic_load_explicit(&shard->verified, memory_order_acquire))
+                return DAL_OK;
+        return dal__cluster_verify(cluster, shard, s, deadline, out, err);
+}
 /*
  * Every call that may pause or block stands between these two, on one thread: dal_cluster_close() waits for it also
  * while it holds no lease. Refused once that was called.
  */
-dal_status dal__cluster_begin_call(dal_cluster *cluster, dal_error *err);
-void dal__cluster_end_call(dal_cluster *cluster);
+static inline uint32_t dal__cluster_bucket(pthread_t thread)
+{
+        uint64_t bits = 0;
+
+        memcpy(&bits, &thread, sizeof thread < sizeof bits ? sizeof thread : sizeof bits);
+        return (uint32_t)((bits * 0x9e3779b97f4a7c15u) >> 58) % DAL__RUNNING_BUCKETS;
+}
+static inline void dal__cluster_end_call(dal_cluster *cluster)
+{
+        /* The last touch: whoever closes the cluster may free it now. */
+        atomic_fetch_sub(&cluster->running[dal__cluster_bucket(pthread_self())].n_calls, 1);
+}
+dal_status dal__cluster_refuse_call(dal_cluster *cluster, dal_error *err);
+static inline dal_status dal__cluster_begin_call(dal_cluster *cluster, dal_error *err)
+{
+        /* Counted before `closing` is looked at: dal_cluster_close() sets that before it counts. */
+        atomic_fetch_add(&cluster->running[dal__cluster_bucket(pthread_self())].n_calls, 1);
+        return atomic_load(&cluster->closing) ? dal__cluster_refuse_call(cluster, err) : DAL_OK;
+}
 /* Waits until no call is inside any more; DAL_ERR_TIMEOUT names one. */
 dal_status dal__cluster_drain_calls(dal_cluster *cluster, dal_deadline deadline, dal_error *err);
 dal_deadline dal__cluster_deadline(const dal_cluster *cluster, uint32_t timeout_ms);

@@ -113,11 +113,8 @@ static bool hash_bytes(dal_key *key, const void *bytes, size_t size)
 
 dal_key dal_key_int64(int64_t id)
 {
-        dal_key key = no_key();
+        dal_key key = {.hash = fmix64((uint64_t)id), .type = DAL_TYPE_INT64, .n_label = sizeof id};
 
-        key.type = DAL_TYPE_INT64;
-        key.hash = fmix64((uint64_t)id);
-        key.n_label = sizeof id;
         memcpy(key.label, &id, sizeof id); /* as it is: printing a number costs more than hashing it */
         return key;
 }

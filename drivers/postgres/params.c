@@ -270,7 +270,7 @@ static char *encode(dal__postgres_params *p, size_t i, const dal_value *value, O
 }
 
 /* From value `i` on. */
-static void encode_rest(dal__postgres_params *p, dal_params params, const Oid *types, size_t i)
+DAL_NOINLINE static void encode_rest(dal__postgres_params *p, dal_params params, const Oid *types, size_t i)
 {
         char *text = p->text;
 

@@ -221,7 +221,8 @@ typedef struct dal__postgres_conn {
         bool has_numeric;
         dal__postgres_column *columns;
         dal_value *cells;
-        char *text; /* decimals of the current row */
+        char *text;     /* decimals of the current row */
+        char *text_end; /* where the next one goes */
         size_t text_room;
 
         dal__postgres_params params;

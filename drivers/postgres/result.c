@@ -376,8 +376,9 @@ static dal_status deliver(dal__postgres_conn *conn, const dal_request *request, 
  * Ends the segment behind its last result. Outside a transaction only its end says that the work is done. COMMIT
  * is done when its own answer came: what happens to the connection afterwards does not change that.
  */
-static dal_status end_and_deliver(dal__postgres_conn *conn, const dal_request *request, PGresult *result,
-                                  dal_deadline deadline, dal_result *out, dal_error *err)
+DAL_NOINLINE static dal_status end_and_deliver(dal__postgres_conn *conn, const dal_request *request,
+                                               PGresult *result, dal_deadline deadline, dal_result *out,
+                                               dal_error *err)
 {
         PGresult *failure = NULL;
         bool committed = is_committed(request, result);
@@ -395,8 +396,8 @@ static dal_status end_and_deliver(dal__postgres_conn *conn, const dal_request *r
         return deliver(conn, request, result, out, err);
 }
 
-static dal_status open_stream(dal__postgres_conn *conn, const dal_request *request, PGresult *result,
-                              dal_result *out, dal_error *err)
+DAL_NOINLINE static dal_status open_stream(dal__postgres_conn *conn, const dal_request *request,
+                                           PGresult *result, dal_result *out, dal_error *err)
 {
         conn->may_cancel = !conn->in_tx && conn->i_next == conn->i_sent && dal__postgres_is_read(request);
         return dal__postgres_open_rows(conn, result, true, out, err);
@@ -471,7 +472,7 @@ static dal_status pipelined_result(dal__postgres_conn *conn, dal__postgres_item 
         return deliver(conn, item->request, result, out, err);
 }
 
-static dal_status skip_result(dal__postgres_conn *conn, dal_error *err)
+DAL_COLD static dal_status skip_result(dal__postgres_conn *conn, dal_error *err)
 {
         dal__postgres_item *item = &conn->items[conn->i_next++];
 
@@ -481,29 +482,52 @@ static dal_status skip_result(dal__postgres_conn *conn, dal_error *err)
                              "not executed: an earlier request of the same flush failed");
 }
 
-dal_status dal__postgres_result(void *state, dal_deadline deadline, dal_result *out, dal_error *err)
+/* All that may be due before the next result can be read. */
+DAL_NOINLINE static dal_status come_to_result(dal__postgres_conn *conn, dal_deadline deadline, dal_error *err)
 {
-        dal__postgres_conn *conn = state;
-        dal__postgres_item *item;
-        bool prepared_ok = false;
         dal_status s = dal__postgres_has_rows(conn) ? dal__postgres_discard(conn, deadline, err) : DAL_OK;
 
-        memset(out, 0, sizeof *out);
         if (conn->broken)
                 return s ? s : dal__postgres_lost(conn, false, err);
         if (conn->i_next == conn->n_flushed)
                 return dal_error_set(err, DAL_CLASS_STATE, "no request was flushed whose result is due");
         if (conn->i_next < conn->i_skip)
                 return skip_result(conn, err);
-        if (conn->i_next == conn->i_sent && (s = dal__postgres_send_segment(conn, deadline, err)))
-                return s; /* the connection is gone */
-        item = &conn->items[conn->i_next++];
-        s = conn->pipelined ? pipelined_result(conn, item, deadline, out, &prepared_ok, err)
-                            : plain_result(conn, item->request, deadline, out, err);
-        if (item->prepares || (item->prepared && !item->prepared->owner))
+        return conn->i_next == conn->i_sent ? dal__postgres_send_segment(conn, deadline, err) : DAL_OK;
+}
+
+DAL_NOINLINE static dal_status result_in_pipeline(dal__postgres_conn *conn, dal__postgres_item *item,
+                                                  dal_deadline deadline, dal_result *out, dal_error *err)
+{
+        bool prepared_ok = false;
+        dal_status s = pipelined_result(conn, item, deadline, out, &prepared_ok, err);
+
+        if (item->prepared)
                 dal__postgres_release(conn, item, prepared_ok);
-        else if (item->prepared)
+        return s;
+}
+
+dal_status dal__postgres_result(void *state, dal_deadline deadline, dal_result *out, dal_error *err)
+{
+        dal__postgres_conn *conn = state;
+        dal__postgres_item *item;
+        dal_status s;
+
+        memset(out, 0, sizeof *out);
+        if (dal__postgres_has_rows(conn) || conn->broken || conn->i_next < conn->i_skip ||
+            conn->i_next == conn->i_sent) {
+                s = come_to_result(conn, deadline, err);
+                if (s)
+                        return s;
+        }
+        item = &conn->items[conn->i_next++];
+        if (conn->pipelined)
+                return result_in_pipeline(conn, item, deadline, out, err);
+        s = plain_result(conn, item->request, deadline, out, err);
+        if (item->prepared && item->prepared->owner)
                 item->prepared->n_items--;
+        else if (item->prepared)
+                dal__postgres_release(conn, item, false);
         return s;
 }
 

@@ -28,7 +28,7 @@ void dal__postgres_drop_rows(dal__postgres_conn *conn)
         conn->i_row = conn->n_rows = 0;
 }
 
-static bool reserve_columns(dal__postgres_conn *conn, uint32_t n)
+DAL_COLD static bool reserve_columns(dal__postgres_conn *conn, uint32_t n)
 {
         void *columns, *cells;
 
@@ -59,13 +59,13 @@ bool dal__postgres_is_partial(const PGresult *result)
         return status == PGRES_SINGLE_TUPLE;
 }
 
-static dal_status no_memory(dal_error *err)
+DAL_COLD static dal_status no_memory(dal_error *err)
 {
         return dal_error_set(err, DAL_CLASS_NO_MEMORY, "out of memory for the rows of a result");
 }
 
 /* Column and cell keep what is known about the type for the next result: often it is the same. */
-static void set_column(dal__postgres_conn *conn, uint32_t i, Oid type)
+DAL_NOINLINE static void set_column(dal__postgres_conn *conn, uint32_t i, Oid type)
 {
         conn->columns[i].type = type;
         conn->columns[i].kind = (uint8_t)dal__postgres_kind_of(type);
@@ -84,11 +84,9 @@ dal_status dal__postgres_open_rows(dal__postgres_conn *conn, PGresult *result, b
         conn->streaming = streaming;
         if (n > conn->columns_room && !reserve_columns(conn, n))
                 return no_memory(err);
-        if (streaming || conn->n_rows > SMALL_RESULT) {
-                conn->names = PQcopyResult(result, PG_COPYRES_ATTRS);
-                if (!conn->names)
-                        return no_memory(err);
-        }
+        if ((streaming || conn->n_rows > SMALL_RESULT) &&
+            !(conn->names = PQcopyResult(result, PG_COPYRES_ATTRS)))
+                return no_memory(err);
         conn->n_columns = n;
         conn->has_numeric = false;
         for (uint32_t i = 0; i < n; i++) {
@@ -115,7 +113,7 @@ const char *dal__postgres_column_name(void *state, uint32_t i_column)
 /* ---- cells ------------------------------------------------------------------------------------------------------- */
 
 /* Room for the decimals of a row, before any cell points into it. */
-static bool reserve_decimals(dal__postgres_conn *conn, int row)
+DAL_NOINLINE static bool reserve_decimals(dal__postgres_conn *conn, int row)
 {
         size_t size = 0;
         char *grown;
@@ -135,7 +133,8 @@ static bool reserve_decimals(dal__postgres_conn *conn, int row)
         return true;
 }
 
-static dal_status undecodable(dal__postgres_conn *conn, uint32_t i, dal__postgres_decoded why, dal_error *err)
+DAL_COLD static dal_status undecodable(dal__postgres_conn *conn, uint32_t i, dal__postgres_decoded why,
+                                       dal_error *err)
 {
         const char *name = dal__postgres_column_name(conn, i);
 
@@ -149,7 +148,7 @@ static dal_status undecodable(dal__postgres_conn *conn, uint32_t i, dal__postgre
                              name, conn->columns[i].type);
 }
 
-static dal_status decode_other(dal__postgres_conn *conn, int row, uint32_t i, char **room, dal_error *err)
+DAL_NOINLINE static dal_status decode_other(dal__postgres_conn *conn, int row, uint32_t i, dal_error *err)
 {
         dal__postgres_kind kind = (dal__postgres_kind)conn->columns[i].kind;
         dal__postgres_decoded decoded;
@@ -159,7 +158,8 @@ static dal_status decode_other(dal__postgres_conn *conn, int row, uint32_t i, ch
                 return DAL_OK;
         }
         decoded = dal__postgres_decode(kind, PQgetvalue(conn->rows, row, (int)i),
-                                       (size_t)PQgetlength(conn->rows, row, (int)i), room, &conn->cells[i]);
+                                       (size_t)PQgetlength(conn->rows, row, (int)i), &conn->text_end,
+                                       &conn->cells[i]);
         return decoded == PG_DECODED ? DAL_OK : undecodable(conn, i, decoded, err);
 }
 
@@ -168,11 +168,10 @@ static dal_status decode_row(dal__postgres_conn *conn, const dal_value **cells_o
 {
         int row = conn->i_row++;
         const PGresult *rows = conn->rows;
-        char *room;
 
         if (conn->has_numeric && !reserve_decimals(conn, row))
                 return no_memory(err);
-        room = conn->text;
+        conn->text_end = conn->text;
         for (uint32_t i = 0; i < conn->n_columns; i++) {
                 dal_value *cell = &conn->cells[i];
                 int size = PQgetlength(rows, row, (int)i);
@@ -189,7 +188,7 @@ static dal_status decode_row(dal__postgres_conn *conn, const dal_value **cells_o
                 } else if (kind == PG_KIND_FLOAT8 && size == 8) {
                         cell->type = DAL_TYPE_DOUBLE;
                         cell->as.uint64 = dal__postgres_load64(PQgetvalue(rows, row, (int)i));
-                } else if ((s = decode_other(conn, row, i, &room, err))) {
+                } else if ((s = decode_other(conn, row, i, err))) {
                         return s;
                 }
         }
@@ -280,7 +279,7 @@ static dal_status read_away(dal__postgres_conn *conn, dal_deadline until, PGresu
         }
 }
 
-static dal_status discard_stream(dal__postgres_conn *conn, dal_deadline deadline, dal_error *err)
+DAL_NOINLINE static dal_status discard_stream(dal__postgres_conn *conn, dal_deadline deadline, dal_error *err)
 {
         dal_deadline gentle;
         bool canceled = false;

@@ -196,13 +196,13 @@ static dal_status no_memory(dal_error *err)
         return unqueued(err, DAL_ERR_NOMEM);
 }
 
-static dal_status no_mode(dal_error *err)
+DAL_COLD static dal_status no_mode(dal_error *err)
 {
         dal_error_set(err, DAL_CLASS_UNSUPPORTED, "PostgreSQL has no transaction mode to switch");
         return unqueued(err, DAL_ERR_UNSUPPORTED);
 }
 
-static bool grow_items(dal__postgres_conn *conn)
+DAL_COLD static bool grow_items(dal__postgres_conn *conn)
 {
         uint32_t room = conn->items_room ? 2 * conn->items_room : 8;
         void *grown = dal_mem_resize(conn->items, room, sizeof *conn->items);
@@ -223,23 +223,33 @@ static bool all_integers(const dal__postgres_params *p, dal_params params, const
         return params.n_values <= p->room;
 }
 
-/* Checks the values; finds the statement's server-side form, or makes one whose preparation will travel along. */
+/* Checks the values; makes a server-side form that fits them, unless there is one, whose preparation travels along. */
+DAL_NOINLINE static dal_status fit_statement(dal__postgres_conn *conn, const dal_request *request,
+                                             dal__postgres_item *item, dal_error *err)
+{
+        dal__postgres_prepared *prepared = request->kind == DAL_REQUEST_STMT ? *slot_of(request) : NULL;
+        bool fit = true;
+        dal_status s = dal__postgres_params_check(&conn->params, request->params, request->text_size,
+                                                  prepared ? prepared->types : NULL, &fit, err);
+
+        if (s || request->kind == DAL_REQUEST_TEXT)
+                return s;
+        item->prepares = !fit;
+        if (!fit && !(prepared = prepare_anew(conn, request)))
+                return no_memory(err);
+        item->prepared = prepared;
+        prepared->n_items++;
+        return DAL_OK;
+}
+
+/* Finds the statement's server-side form, or makes one. */
 static dal_status take_statement(dal__postgres_conn *conn, const dal_request *request,
                                  dal__postgres_item *item, dal_error *err)
 {
         dal__postgres_prepared *prepared = request->kind == DAL_REQUEST_STMT ? *slot_of(request) : NULL;
-        bool fit = true;
 
-        if (!prepared || !all_integers(&conn->params, request->params, prepared->types)) {
-                dal_status s = dal__postgres_params_check(&conn->params, request->params, request->text_size,
-                                                          prepared ? prepared->types : NULL, &fit, err);
-
-                if (s || request->kind == DAL_REQUEST_TEXT)
-                        return s;
-        }
-        item->prepares = !fit;
-        if (!fit && !(prepared = prepare_anew(conn, request)))
-                return no_memory(err);
+        if (!prepared || !all_integers(&conn->params, request->params, prepared->types))
+                return fit_statement(conn, request, item, err);
         item->prepared = prepared;
         prepared->n_items++;
         return DAL_OK;
@@ -263,8 +273,7 @@ dal_status dal__postgres_queue(void *state, const dal_request *request, dal_erro
                 s = take_statement(conn, request, item, err);
         else if (request->kind == DAL_REQUEST_MODE)
                 s = no_mode(err);
-        if (s == DAL_OK)
-                conn->n_items++;
+        conn->n_items += s == DAL_OK;
         return s;
 }
 

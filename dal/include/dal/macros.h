@@ -16,9 +16,11 @@
 #define DAL_NODISCARD    __attribute__((warn_unused_result))
 #define DAL_PRINTF(f, a) __attribute__((format(printf, f, a)))
 /* Rarely called: kept apart, so that the everyday way past it saves no registers for its sake. */
-#define DAL_COLD __attribute__((cold, noinline))
+#define DAL_COLD     __attribute__((cold, noinline))
+#define DAL_NOINLINE __attribute__((noinline))
 #else
 #define DAL_COLD
+#define DAL_NOINLINE
 #define DAL_NODISCARD
 #define DAL_PRINTF(f, a)
 #endif
