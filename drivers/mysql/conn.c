@@ -112,7 +112,7 @@ static dal_status find_facts(dal__mysql_conn *conn, dal_error *err)
 
         if (!version)
                 return dal_error_set(err, DAL_CLASS_CONNECT_FAILED, "%s: the server gave no version",
-                                     conn->target.name);
+                                     conn->target->name);
         conn->dialect = strstr(version, "MariaDB") ? DAL_DIALECT_mariadb : DAL_DIALECT_mysql;
         conn->session_id = mysql_thread_id(conn->mysql);
         conn->max_packet = UINT32_MAX;
@@ -128,13 +128,13 @@ static dal_status mysql_slot_open(void *state, const dal_open_args *args, dal_de
         conn->generation = 1;
         if (!dal__mysql_library_start())
                 return dal_error_set(err, DAL_CLASS_NO_MEMORY, "the MySQL client library can't be started");
-        s = dal__mysql_target_init(&conn->target, args, deadline, err);
+        s = dal__mysql_target_new(args, deadline, &conn->target, err);
         if (s)
                 return s;
         conn->watchdog = dal__mysql_watchdog_new();
         if (!conn->watchdog && !MYSQL_IS_CONNECTOR_C)
                 return dal_error_set(err, DAL_CLASS_OUT_OF_RESOURCES, "no thread is free for a connection");
-        s = dal__mysql_session_open(&conn->target, &conn->watchdog, deadline, &conn->mysql, err);
+        s = dal__mysql_session_open(conn->target, &conn->watchdog, deadline, &conn->mysql, err);
         if (s)
                 return s;
         conn->call.watchdog = conn->watchdog;
@@ -154,7 +154,7 @@ static void mysql_slot_close(void *state)
         conn->mysql = NULL;
         dal__mysql_stmt_free_all(conn);
         dal__mysql_watchdog_free(conn->watchdog);
-        dal__mysql_target_fini(&conn->target);
+        dal__mysql_target_release(conn->target);
         dal_mem_free(conn->queue);
         memset(conn, 0, sizeof *conn);
 }
@@ -193,20 +193,28 @@ static dal_status mysql_slot_cancel(void *state, dal_deadline deadline, dal_erro
 {
         const dal__mysql_conn *conn = state;
 
-        return dal__mysql_session_stop(&conn->target, conn->session_id, deadline, err);
+        return dal__mysql_stop(conn->target, conn->session_id, deadline, err);
 }
 
 /* ---- requests ---- */
 
+static bool may_be_refused(const dal_value *value)
+{
+        const unsigned types = 1u << DAL_TYPE_DOUBLE | 1u << DAL_TYPE_DECIMAL | 1u << DAL_TYPE_TIMESTAMP |
+                               1u << DAL_TYPE_DATE;
+
+        return (1u << value->type & types) != 0;
+}
+
 static dal_status mysql_slot_queue(void *state, const dal_request *request, dal_error *err)
 {
+        const dal_value *values = request->params.values;
         dal__mysql_conn *conn = state;
-        dal_status s = DAL_OK;
 
-        if (request->kind == DAL_REQUEST_STMT || request->kind == DAL_REQUEST_TEXT)
-                s = dal__mysql_params_check(&request->params, err);
-        if (s)
-                return s;
+        for (size_t i = 0; i < request->params.n_values; i++) {
+                if (may_be_refused(&values[i]) && dal__mysql_params_check(&values[i], i, err))
+                        return DAL_ERR_RANGE;
+        }
         if (conn->i_next == conn->n_queue)
                 conn->i_next = conn->n_queue = 0;
         if (conn->n_queue == conn->queue_room) {

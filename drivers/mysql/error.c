@@ -21,16 +21,17 @@ typedef struct rule {
         uint8_t servers;
         uint8_t effect;
         uint8_t error_class;
-        const char *remedy; /* appended to the message; NULL = none */
+        const char *remedy;  /* appended to the message; NULL = none */
+        const char *message; /* in place of the reported one; NULL = that */
 } rule;
 
 #define RULE(code, servers, class_name, effect)                                                              \
         {                                                                                                    \
-                code, servers, effect, DAL_CLASS_##class_name, NULL                                          \
+                code, servers, effect, DAL_CLASS_##class_name, NULL, NULL                                    \
         }
 #define HINT(code, servers, class_name, effect, remedy)                                                      \
         {                                                                                                    \
-                code, servers, effect, DAL_CLASS_##class_name, remedy                                        \
+                code, servers, effect, DAL_CLASS_##class_name, remedy, NULL                                  \
         }
 
 /*
@@ -154,10 +155,7 @@ static const rule rules[] = {
         HINT(3159, BOTH, AUTH, 0, "the server insists on TLS: use sslmode=verify-full or sslmode=require"),
         RULE(3955, MYSQL, AUTH, 0),
         RULE(4151, MARIADB, AUTH, 0),
-        HINT(5010, BOTH, AUTH, 0,
-             "a password would cross the network unprotected: use TLS (sslmode) or give the server's RSA key "
-             "as "
-             "server_public_key"),
+        HINT(5010, BOTH, AUTH, 0, "use TLS (sslmode) or give the server's RSA key as server_public_key"),
         HINT(1044, BOTH, PRIVILEGE, 0, "grant the account rights on this database"),
         RULE(1095, BOTH, PRIVILEGE, 0),
         RULE(1141, BOTH, PRIVILEGE, 0),
@@ -460,7 +458,7 @@ static rule look_up(const dal__mysql_fault *fault)
         const rule *known = find_rule(fault);
         if (known)
                 return *known;
-        rule found = {(uint16_t)fault->code, BOTH, 0, DAL_CLASS_SERVER_OTHER, NULL};
+        rule found = {(uint16_t)fault->code, BOTH, 0, DAL_CLASS_SERVER_OTHER, NULL, NULL};
         for (size_t i = 0; i < sizeof states / sizeof states[0]; i++) {
                 if (strncmp(fault->sqlstate, states[i].prefix, strlen(states[i].prefix)) == 0) {
                         found.error_class = states[i].error_class;
@@ -496,9 +494,14 @@ static void refine(const dal__mysql_fault *fault, rule *r)
                 if (strncmp(message, "SAVEPOINT", 9) == 0)
                         r->error_class = DAL_CLASS_TX_STATE;
                 break;
+        case 5010: /* Connector/C's own text names a wrong plugin */
+                r->message = "the account's authentication plugin would send the password unprotected";
+                break;
         case 2027: /* Connector/C says so of a column type that it does not know, e.g. MySQL's VECTOR */
-                if (strstr(message, "field type"))
+                if (strstr(message, "field type")) {
                         r->error_class = DAL_CLASS_UNSUPPORTED;
+                        r->remedy = "convert the column to text in SQL";
+                }
                 break;
         default:
                 break;
@@ -528,11 +531,11 @@ dal_status dal__mysql_fault_error(const dal__mysql_fault *fault, dal_error *err)
         rule r = look_up(fault);
         refine(fault, &r);
         bool client = fault->code >= 2000 && (fault->code < 3000 || fault->code >= 5000);
+        const char *text = r.message ? r.message : fault->message[0] ? fault->message : "no message";
         const char *who = client ? "client" : fault->mariadb ? "MariaDB" : "MySQL";
         dal_status status = dal_error_set(err, (dal_error_class)r.error_class, "%s%s%s (%s error %u)%s%s",
-                                          fault->where ? fault->where : "", fault->where ? ": " : "",
-                                          fault->message[0] ? fault->message : "no message", who, fault->code,
-                                          r.remedy ? "; " : "", r.remedy ? r.remedy : "");
+                                          fault->where ? fault->where : "", fault->where ? ": " : "", text,
+                                          who, fault->code, r.remedy ? "; " : "", r.remedy ? r.remedy : "");
         if (!err)
                 return status;
         make_one_line(err->message);

@@ -8,6 +8,7 @@
  */
 
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -93,14 +94,18 @@ typedef struct dal__mysql_target {
         char *name;       /* the URL without its password, for messages */
         uint16_t port;
         dal_tls_mode tls;
+        atomic_int n_holders;
         bool local;
         uint32_t statement_timeout_ms;
         uint32_t lock_timeout_ms;
 } dal__mysql_target;
 
-dal_status dal__mysql_target_init(dal__mysql_target *target, const dal_open_args *args, dal_deadline deadline,
-                                  dal_error *err);
-void dal__mysql_target_fini(dal__mysql_target *target);
+/** Ownership: *out is held once; let go of it with dal__mysql_target_release(). */
+dal_status dal__mysql_target_new(const dal_open_args *args, dal_deadline deadline, dal__mysql_target **out,
+                                 dal_error *err);
+void dal__mysql_target_hold(dal__mysql_target *target);
+/** Frees what nobody holds any more, wiping the password. Accepts NULL. Threads: any. */
+void dal__mysql_target_release(dal__mysql_target *target);
 /**
  * Opens a bare session. Ownership: *out is owned; end it with dal__mysql_session_close().
  *
@@ -110,10 +115,6 @@ dal_status dal__mysql_session_open(const dal__mysql_target *target, dal__mysql_w
                                    dal_deadline deadline, MYSQL **out, dal_error *err);
 /** Closes a session without waiting for the server. */
 void dal__mysql_session_close(MYSQL *mysql);
-/** Stops the statement that a session is running, over a session of its own. Threads: any. */
-dal_status dal__mysql_session_stop(const dal__mysql_target *target, uint64_t session_id,
-                                   dal_deadline deadline, dal_error *err);
-
 /* These four are in wait.c, as how to wait depends on the client library. */
 /** NULL also where the client library needs none. */
 dal__mysql_watchdog *dal__mysql_watchdog_new(void);
@@ -127,6 +128,14 @@ bool dal__mysql_watchdog_attach(dal__mysql_watchdog *watchdog, MYSQL *mysql);
  */
 bool dal__mysql_connect(MYSQL *mysql, const dal__mysql_target *target, dal__mysql_watchdog *watchdog,
                         dal_deadline deadline, bool *lost_out);
+
+/* ---- stop.c ---- */
+
+/** Stops the statement that a session is running, over a session of its own. Threads: any. */
+dal_status dal__mysql_stop(const dal__mysql_target *target, uint64_t session_id, dal_deadline deadline,
+                           dal_error *err);
+/** Does so on a thread; true if it is known to have been done by `limit`. Otherwise the thread goes on trying. */
+bool dal__mysql_stop_by(const dal__mysql_target *target, uint64_t session_id, dal_deadline limit);
 
 /* ---- tls.c ---- */
 
@@ -224,8 +233,8 @@ const char *dal__mysql_rows_column(const dal__mysql_stmt *stmt, uint32_t i_colum
 
 /* ---- params.c ---- */
 
-/** Refuses values that MySQL has no room for. */
-dal_status dal__mysql_params_check(const dal_params *params, dal_error *err);
+/** Refuses a value that MySQL has no room for; `i` counts from 0. */
+dal_status dal__mysql_params_check(const dal_value *value, size_t i, dal_error *err);
 /** Puts the values in place; gives the size of the packet, and whether the library must be told anew. */
 uint64_t dal__mysql_params_set(dal__mysql_stmt *stmt, const dal_params *params, bool *changed_out);
 
@@ -255,7 +264,7 @@ typedef struct dal__mysql_entry {
 
 struct dal__mysql_conn {
         MYSQL *mysql;
-        dal__mysql_target target;
+        dal__mysql_target *target;
         dal__mysql_call call;
         dal__mysql_watchdog *watchdog;
         uint64_t session_id;

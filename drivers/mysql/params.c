@@ -29,34 +29,26 @@ static dal_status refuse(size_t i, const char *why, dal_error *err)
         return s;
 }
 
-dal_status dal__mysql_params_check(const dal_params *params, dal_error *err)
+dal_status dal__mysql_params_check(const dal_value *value, size_t i, dal_error *err)
 {
-        for (size_t i = 0; i < params->n_values; i++) {
-                const dal_value *v = &params->values[i];
-                switch ((dal_type)v->type) {
-                case DAL_TYPE_DOUBLE:
-                        if (!isfinite(v->as.float64))
-                                return refuse(i, "is NaN or infinite, which MySQL can't store", err);
-                        break;
-                case DAL_TYPE_DECIMAL:
-                        if (!dal_value_is_decimal(v->as.span.ptr, v->as.span.size))
-                                return refuse(i, "is not a decimal number", err);
-                        break;
-                case DAL_TYPE_TIMESTAMP: /* rounding towards zero only widens the range by less than a day */
-                        if (!fits_calendar(v->as.int64 / US_PER_DAY))
-                                return refuse(i,
-                                              "lies outside the years 0 to 9999, which is all MySQL stores",
-                                              err);
-                        break;
-                case DAL_TYPE_DATE:
-                        if (!fits_calendar(v->as.int64))
-                                return refuse(i,
-                                              "lies outside the years 0 to 9999, which is all MySQL stores",
-                                              err);
-                        break;
-                default:
-                        break;
-                }
+        bool is_date = value->type == DAL_TYPE_DATE;
+
+        switch ((dal_type)value->type) {
+        case DAL_TYPE_DOUBLE:
+                if (!isfinite(value->as.float64))
+                        return refuse(i, "is NaN or infinite, which MySQL can't store", err);
+                break;
+        case DAL_TYPE_DECIMAL:
+                if (!dal_value_is_decimal(value->as.span.ptr, value->as.span.size))
+                        return refuse(i, "is not a decimal number", err);
+                break;
+        case DAL_TYPE_TIMESTAMP: /* rounding towards zero only widens the range by less than a day */
+        case DAL_TYPE_DATE:
+                if (!fits_calendar(is_date ? value->as.int64 : value->as.int64 / US_PER_DAY))
+                        return refuse(i, "lies outside the years 0 to 9999, which is all MySQL stores", err);
+                break;
+        default:
+                break;
         }
         return DAL_OK;
 }

@@ -359,10 +359,11 @@ static dal_status drop_further(dal__mysql_conn *conn, dal__mysql_stmt *stmt, dal
 static dal_status finish(dal__mysql_conn *conn, dal_deadline deadline, dal_error *err)
 {
         dal__mysql_stmt *stmt = conn->current;
+        bool further = dal__mysql_more_results(conn);
         dal_status s;
 
         conn->finished = true;
-        if (dal__mysql_more_results(conn)) {
+        if (further) {
                 dal__mysql_begin(conn, deadline, true);
                 s = drop_further(conn, stmt, err);
                 dal__mysql_end(conn);
@@ -374,7 +375,7 @@ static dal_status finish(dal__mysql_conn *conn, dal_deadline deadline, dal_error
                 (void)mysql_stmt_free_result(stmt->handle);
         if (stmt->has_long)
                 give_back_room(stmt);
-        return dal__mysql_tx_after_success(conn, err);
+        return conn->streaming || further ? dal__mysql_tx_after_success(conn, err) : DAL_OK;
 }
 
 /* Reads a streamed result to its end; stops the statement, unless that is done, so that the end comes soon. */

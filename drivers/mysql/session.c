@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "mysql_impl.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -55,8 +54,8 @@ static dal_status find_server(dal__mysql_target *target, const dal_dsn *dsn, dal
         return *target->host ? find_address(target, deadline, err) : DAL_OK;
 }
 
-dal_status dal__mysql_target_init(dal__mysql_target *target, const dal_open_args *args, dal_deadline deadline,
-                                  dal_error *err)
+static dal_status fill_target(dal__mysql_target *target, const dal_open_args *args, dal_deadline deadline,
+                              dal_error *err)
 {
         const dal_dsn *dsn = args->dsn;
         const char *name = dal_dsn_redacted(dsn);
@@ -82,8 +81,10 @@ dal_status dal__mysql_target_init(dal__mysql_target *target, const dal_open_args
         return s;
 }
 
-void dal__mysql_target_fini(dal__mysql_target *target)
+void dal__mysql_target_release(dal__mysql_target *target)
 {
+        if (!target || atomic_fetch_sub(&target->n_holders, 1) != 1)
+                return;
         if (target->password)
                 dal_mem_wipe(target->password, strlen(target->password));
         dal_mem_free(target->host);
@@ -99,7 +100,30 @@ void dal__mysql_target_fini(dal__mysql_target *target)
         dal_mem_free(target->key);
         dal_mem_free(target->public_key);
         dal_mem_free(target->name);
-        memset(target, 0, sizeof *target);
+        dal_mem_free(target);
+}
+
+dal_status dal__mysql_target_new(const dal_open_args *args, dal_deadline deadline, dal__mysql_target **out,
+                                 dal_error *err)
+{
+        dal__mysql_target *target = dal_mem_alloc(sizeof *target);
+        dal_status s;
+
+        *out = NULL;
+        if (!target)
+                return dal_error_set(err, DAL_CLASS_NO_MEMORY, "out of memory for a connection");
+        atomic_init(&target->n_holders, 1);
+        s = fill_target(target, args, deadline, err);
+        if (s)
+                dal__mysql_target_release(target);
+        else
+                *out = target;
+        return s;
+}
+
+void dal__mysql_target_hold(dal__mysql_target *target)
+{
+        atomic_fetch_add(&target->n_holders, 1);
 }
 
 /* ---- sessions ---- */
@@ -224,41 +248,4 @@ void dal__mysql_session_close(MYSQL *mysql)
         dal__mysql_call_begin(&call);
         mysql_close(mysql);
         dal__mysql_call_end(&call);
-}
-
-dal_status dal__mysql_session_stop(const dal__mysql_target *target, uint64_t session_id,
-                                   dal_deadline deadline, dal_error *err)
-{
-        dal__mysql_watchdog *watchdog = dal__mysql_watchdog_new();
-        dal__mysql_call call = {
-                .deadline = deadline, .tls = target->tls != DAL_TLS_OFF, .watchdog = watchdog};
-        MYSQL *mysql = NULL;
-        dal_status s;
-        char sql[48];
-        int n = snprintf(sql, sizeof sql, "KILL QUERY %" PRIu64, session_id);
-
-        if (!watchdog && !MYSQL_IS_CONNECTOR_C)
-                return dal_error_set(err, DAL_CLASS_OUT_OF_RESOURCES,
-                                     "no thread is free to stop a statement");
-        s = dal__mysql_session_open(target, &watchdog, deadline, &mysql, err);
-        if (s)
-                goto out;
-        dal__mysql_call_begin(&call);
-        if (mysql_real_query(mysql, sql, (unsigned long)n)) {
-                dal__mysql_fault fault = {
-                        .code = mysql_errno(mysql),
-                        .sqlstate = mysql_sqlstate(mysql),
-                        .message = mysql_error(mysql),
-                        .where = "KILL QUERY",
-                };
-                s = dal__mysql_fault_error(&fault, err);
-        }
-        dal__mysql_call_end(&call);
-        if (s && call.timed_out)
-                s = dal_error_set(err, DAL_CLASS_DEADLINE,
-                                  "the statement was not stopped before the deadline");
-out:
-        dal__mysql_session_close(mysql);
-        dal__mysql_watchdog_free(watchdog);
-        return s;
 }

@@ -233,11 +233,20 @@ static dal_status describe(dal__mysql_conn *conn, dal__mysql_stmt *stmt, bool st
         return stream ? DAL_OK : dal__mysql_tx_after_success(conn, err);
 }
 
-/* Whether the statement did nothing yet, or nothing that may not be done twice. */
+/*
+ * Whether the statement did nothing yet, or nothing that may not be done twice. A procedure may give the same errors
+ * from its midst, when a part of its work is done.
+ */
 static bool may_prepare_again(const dal_error *err, const char *text)
 {
-        return err->vendor_code == ERROR_NEED_REPREPARE || err->vendor_code == ERROR_UNKNOWN_STMT ||
-               (err->vendor_code == ERROR_NEW_COLUMNS && dal__mysql_tx_begins_with(text, "SELECT"));
+        static const char *const words[] = {"INSERT", "UPDATE", "DELETE", "REPLACE", "WITH"};
+        bool is_select = dal__mysql_tx_begins_with(text, "SELECT"), is_dml = is_select;
+
+        for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+                is_dml |= dal__mysql_tx_begins_with(text, words[i]);
+        return (err->vendor_code == ERROR_NEW_COLUMNS && is_select) ||
+               ((err->vendor_code == ERROR_NEED_REPREPARE || err->vendor_code == ERROR_UNKNOWN_STMT) &&
+                is_dml);
 }
 
 static dal_status run_once(dal__mysql_conn *conn, const dal_request *request, dal_deadline deadline,

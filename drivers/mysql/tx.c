@@ -86,6 +86,20 @@ static size_t put_limits(char *out, size_t size, size_t at, const dal__mysql_con
         return put_text(out, size, at, text);
 }
 
+/* A reset leaves the session in the database that its last user went to. */
+static dal_status go_home(dal__mysql_conn *conn, const char *dbname, dal_deadline deadline, dal_error *err)
+{
+        int rc;
+
+        if (!dbname || !dbname[0]) /* there is no command for that */
+                return dal_error_set(err, DAL_CLASS_UNSUPPORTED,
+                                     "a session that began without a database can't go back to none");
+        dal__mysql_begin(conn, deadline, false);
+        rc = mysql_select_db(conn->mysql, dbname);
+        dal__mysql_end(conn);
+        return rc ? dal__mysql_fail(conn, NULL, err) : DAL_OK;
+}
+
 dal_status dal__mysql_tx_setup(dal__mysql_conn *conn, dal_deadline deadline, dal_error *err)
 {
         /*
@@ -96,7 +110,7 @@ dal_status dal__mysql_tx_setup(dal__mysql_conn *conn, dal_deadline deadline, dal
          */
         static const char modes[] = "STRICT_TRANS_TABLES,STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,"
                                     "ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION";
-        const dal__mysql_target *target = &conn->target;
+        const dal__mysql_target *target = conn->target;
         char sql[512];
         size_t at;
         dal_status s;
@@ -106,6 +120,8 @@ dal_status dal__mysql_tx_setup(dal__mysql_conn *conn, dal_deadline deadline, dal
         at = put_limits(sql, sizeof sql, (size_t)n, conn, target->statement_timeout_ms,
                         target->lock_timeout_ms);
         s = dal__mysql_tx_text(conn, sql, at, false, deadline, err);
+        if (s == DAL_OK && conn->generation > 1)
+                s = go_home(conn, target->dbname, deadline, err);
         if (s == DAL_OK)
                 conn->in_trans = server_in_trans(conn);
         return s;
@@ -210,7 +226,7 @@ void dal__mysql_tx_after_failure(dal__mysql_conn *conn, const char *sql, dal_dea
 
 static dal_status restore_limits(dal__mysql_conn *conn, dal_deadline deadline, dal_error *err)
 {
-        const dal__mysql_target *target = &conn->target;
+        const dal__mysql_target *target = conn->target;
         const char *statement =
                 conn->dialect == DAL_DIALECT_mariadb ? "max_statement_time" : "max_execution_time";
         char sql[256];

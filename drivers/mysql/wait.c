@@ -27,7 +27,7 @@ static bool stop_statement(dal__mysql_call *call)
 
         if (!conn || dal_clock_passed(limit_of(call)))
                 return false;
-        return dal__mysql_session_stop(&conn->target, conn->session_id, limit_of(call), NULL) == DAL_OK;
+        return dal__mysql_stop_by(conn->target, conn->session_id, limit_of(call));
 }
 
 #if MYSQL_IS_CONNECTOR_C
@@ -120,7 +120,6 @@ static int wait_io(my_socket fd, my_bool is_read, int timeout_ms)
                         return n;
                 call->timed_out = true;
                 call->stopped = stop_statement(call);
-                dal__mysql_thread_set(call); /* stopping was a call of its own */
         }
         n = call->stopped ? wait_once(call, fd, is_read, limit_of(call)) : 0;
         if (n == 0)
@@ -174,7 +173,6 @@ void dal__mysql_call_check(dal__mysql_call *call)
                 return;
         call->timed_out = true;
         call->stopped = stop_statement(call);
-        dal__mysql_thread_set(call);
 }
 
 void dal__mysql_call_end(dal__mysql_call *call)

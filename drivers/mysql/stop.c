@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+#include "mysql_impl.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include <dal/mem.h>
+
+/*
+ * Stopping statements: KILL QUERY over a session of its own, as the protocol has no other way.
+ *
+ * At a deadline it is done by a thread, because connecting can take longer than the caller may be late (a TLS
+ * handshake with all the roots of a system: some 30 ms). The thread goes on when the caller has given up: the server
+ * notices a closed socket only when it has something to say, and until then an abandoned statement would keep its
+ * locks.
+ */
+
+#define STOP_MS 10000 /* for the thread, when nobody waits for it any more */
+
+/* Runs one command over a session of its own. */
+static dal_status run_aside(const dal__mysql_target *target, const char *sql, dal_deadline deadline,
+                            dal_error *err)
+{
+        dal__mysql_watchdog *watchdog = dal__mysql_watchdog_new();
+        dal__mysql_call call = {
+                .deadline = deadline, .tls = target->tls != DAL_TLS_OFF, .watchdog = watchdog};
+        MYSQL *mysql = NULL;
+        dal_status s;
+
+        if (!watchdog && !MYSQL_IS_CONNECTOR_C)
+                return dal_error_set(err, DAL_CLASS_OUT_OF_RESOURCES,
+                                     "no thread is free to stop a statement");
+        s = dal__mysql_session_open(target, &watchdog, deadline, &mysql, err);
+        if (s)
+                goto out;
+        dal__mysql_call_begin(&call);
+        if (mysql_real_query(mysql, sql, (unsigned long)strlen(sql))) {
+                dal__mysql_fault fault = {
+                        .code = mysql_errno(mysql),
+                        .sqlstate = mysql_sqlstate(mysql),
+                        .message = mysql_error(mysql),
+                        .where = sql,
+                };
+                s = dal__mysql_fault_error(&fault, err);
+        }
+        dal__mysql_call_end(&call);
+        if (s && call.timed_out)
+                s = dal_error_set(err, DAL_CLASS_DEADLINE,
+                                  "the statement was not stopped before the deadline");
+out:
+        dal__mysql_session_close(mysql);
+        dal__mysql_watchdog_free(watchdog);
+        return s;
+}
+
+dal_status dal__mysql_stop(const dal__mysql_target *target, uint64_t session_id, dal_deadline deadline,
+                           dal_error *err)
+{
+        char sql[48];
+
+        (void)snprintf(sql, sizeof sql, "KILL QUERY %" PRIu64, session_id);
+        return run_aside(target, sql, deadline, err);
+}
+
+/* ---- by a thread ---- */
+
+/* Shared by the thread and the caller; the last of them frees it. */
+struct stop_job {
+        pthread_mutex_t lock;
+        pthread_cond_t done;
+        dal__mysql_target *target;
+        uint64_t session_id;
+        int n_holders;
+        bool is_done, is_stopped;
+};
+
+static struct stop_job *new_job(const dal__mysql_target *target, uint64_t session_id)
+{
+        struct stop_job *job = dal_mem_alloc(sizeof *job);
+        pthread_condattr_t monotonic;
+
+        if (!job)
+                return NULL;
+        pthread_condattr_init(&monotonic);
+        pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+        pthread_mutex_init(&job->lock, NULL);
+        pthread_cond_init(&job->done, &monotonic);
+        pthread_condattr_destroy(&monotonic);
+        job->target = (dal__mysql_target *)(uintptr_t)target;
+        dal__mysql_target_hold(job->target);
+        job->session_id = session_id;
+        job->n_holders = 1;
+        return job;
+}
+
+static void release_job(struct stop_job *job)
+{
+        bool last;
+
+        pthread_mutex_lock(&job->lock);
+        last = --job->n_holders == 0;
+        pthread_mutex_unlock(&job->lock);
+        if (!last)
+                return;
+        dal__mysql_target_release(job->target);
+        pthread_cond_destroy(&job->done);
+        pthread_mutex_destroy(&job->lock);
+        dal_mem_free(job);
+}
+
+static void *run_job(void *arg)
+{
+        struct stop_job *job = arg;
+        dal_status s = dal__mysql_stop(job->target, job->session_id, dal_clock_after_ms(STOP_MS), NULL);
+
+        pthread_mutex_lock(&job->lock);
+        job->is_done = true;
+        job->is_stopped = s == DAL_OK;
+        pthread_cond_signal(&job->done);
+        pthread_mutex_unlock(&job->lock);
+        release_job(job);
+        return NULL;
+}
+
+static bool start_thread(struct stop_job *job)
+{
+        pthread_t thread;
+        sigset_t all, before;
+        bool started;
+
+        job->n_holders = 2;
+        sigfillset(&all);
+        (void)pthread_sigmask(SIG_BLOCK, &all, &before);
+        started = pthread_create(&thread, NULL, run_job, job) == 0;
+        (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+        if (started)
+                (void)pthread_detach(thread);
+        else
+                job->n_holders = 1;
+        return started;
+}
+
+bool dal__mysql_stop_by(const dal__mysql_target *target, uint64_t session_id, dal_deadline limit)
+{
+        struct timespec ts = {(time_t)(limit / 1000000000), (long)(limit % 1000000000)};
+        struct stop_job *job = new_job(target, session_id);
+        bool stopped;
+
+        if (!job)
+                return false;
+        if (start_thread(job)) {
+                pthread_mutex_lock(&job->lock);
+                while (!job->is_done && pthread_cond_timedwait(&job->done, &job->lock, &ts) == 0)
+                        continue;
+                /* One that is still under way might strike a later statement: then the session is given up. */
+                stopped = job->is_stopped;
+                pthread_mutex_unlock(&job->lock);
+        } else {
+                stopped = false;
+        }
+        release_job(job);
+        return stopped;
+}
