@@ -494,6 +494,39 @@ static void cluster__session_state_does_not_leak(struct conf *c)
         conf_cluster_end(c, cluster);
 }
 
+/* Else the next user would write to another database. */
+static void cluster__the_next_user_is_in_the_urls_database(struct conf *c)
+{
+        static const dal_stmt look = DAL_STMT(
+                "look_around", "SELECT CASE WHEN DATABASE() = 'information_schema' THEN 1 ELSE 0 END",
+                .postgres = "SELECT CASE WHEN current_schema() = 'information_schema' THEN 1 ELSE 0 END");
+        bool is_postgres = c->q->dialect == DAL_DIALECT_postgres;
+        dal_cluster_options options = DAL_CLUSTER_OPTIONS_INIT;
+        dal_cluster *cluster;
+        dal_conn *conn = NULL;
+
+        if (c->q->dialect == DAL_DIALECT_common || c->q->dialect == DAL_DIALECT_sqlite)
+                return; /* there is but one */
+        options.pool.max_size = 1;
+        cluster = conf_cluster(c, &options);
+        for (int i = 0; i < 2; i++) {
+                dal_rows *rows = NULL;
+                int64_t elsewhere = -1;
+
+                OK(dal_cluster_lease(cluster, 0, &conn, &c->err));
+                OK(dal_conn_query(conn, &look, DAL_NO_PARAMS, SOON, &rows, &c->err));
+                OK(dal_rows_first(rows, &c->err));
+                OK(dal_rows_int64(rows, 0, &elsewhere, &c->err));
+                assert_int_equal(elsewhere, 0);
+                dal_rows_close(rows);
+                OK(dal_conn_script(
+                        conn, is_postgres ? "SET search_path = information_schema" : "USE information_schema",
+                        SOON, &c->err));
+                dal_cluster_release(cluster, 0, conn);
+        }
+        conf_cluster_end(c, cluster);
+}
+
 static void cluster__rows_hold_a_connection_until_closed(struct conf *c)
 {
         dal_cluster *cluster = conf_cluster(c, NULL);
@@ -570,6 +603,7 @@ const struct conf_case cluster_conf[] = {
         CONF_CASE(cluster__deadline_ends_a_long_statement),
         CONF_CASE(cluster__statement_and_query_in_one_round_trip),
         CONF_CASE(cluster__session_state_does_not_leak),
+        CONF_CASE(cluster__the_next_user_is_in_the_urls_database),
         CONF_CASE(cluster__rows_hold_a_connection_until_closed),
         CONF_CASE(cluster__scatter_reaches_the_shard),
         CONF_CASE(cluster__tells_the_facts),
