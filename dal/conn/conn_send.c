@@ -81,6 +81,9 @@ dal_status dal__conn_fail(dal_conn *conn, const dal_request *request, dal_error 
 {
         if (failure->conn_gone)
                 conn->broken = failure->tx_gone = true; /* the server ends what a lost session had open */
+        if (failure->error_class == DAL_CLASS_READ_ONLY_SERVER)
+                conn->broken =
+                        true; /* after a fail-over the primary is elsewhere: the next one looks for it anew */
         name_statement(failure, request_name(request));
         dal__conn_spoil(conn, failure);
         if (err && err != failure)
@@ -217,6 +220,7 @@ dal_status dal__conn_check_not_failed(dal_conn *conn, dal_error *err)
 DAL_COLD static dal_status fail_row(dal_conn *conn, dal_error *failure)
 {
         conn->rows_open = false;
+        conn->rows_failed = true;
         if (failure->conn_gone)
                 conn->broken = failure->tx_gone = true; /* the server ends what a lost session had open */
         dal__conn_spoil(conn, failure);
@@ -232,7 +236,10 @@ static dal_status next_row(dal_rows *rows, const dal_value **cells_out, dal_erro
 
         *cells_out = NULL;
         if (!conn->rows_open)
-                return DAL_OK;
+                return !conn->rows_failed
+                               ? DAL_OK
+                               : dal__conn_refuse(conn, DAL_CLASS_STATE,
+                                                  "these rows ended in a failure, which was reported", err);
         if (conn->driver->fetch(conn->state, conn->rows_deadline, cells_out, failure)) {
                 *cells_out = NULL;
                 return fail_row(conn, failure);

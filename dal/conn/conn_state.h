@@ -44,6 +44,7 @@ struct dal_conn {
         bool in_tx;         /* between begin and commit or rollback */
         bool tx_failed;     /* a statement failed: only rollback is left */
         bool rows_open;     /* rows are still to be fetched */
+        bool rows_failed;   /* they ended in a failure */
         bool awaiting;      /* a query was sent whose result was not asked for yet */
         bool session_dirty; /* a statement changed session settings */
         bool broken;
@@ -127,6 +128,7 @@ static inline dal_rows *dal__conn_open_rows(dal_conn *conn, const dal_result *re
         conn->rows.n_columns = result->has_rows ? result->n_columns : 0;
         conn->rows.shard = DAL_NO_SHARD;
         conn->rows_open = result->has_rows;
+        conn->rows_failed = false;
         conn->rows_deadline = deadline;
         return &conn->rows;
 }

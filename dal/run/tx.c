@@ -118,6 +118,10 @@ dal_status dal_tx_require_key(dal_tx *tx, dal_key key, dal_error *err)
         if (shard == DAL_NO_SHARD)
                 return dal_error_set(err, DAL_CLASS_NO_SHARD, "no shard owns slot %u of key %s",
                                      dal_key_slot(&key), dal_key_describe(&key, further));
+        if (dal_key_is_set(&tx->key) && dal_key_slot(&key) == dal_key_slot(&tx->key))
+                return dal_error_set(err, DAL_CLASS_STALE_MAP,
+                                     "slot %u moved from shard %u to shard %u meanwhile", dal_key_slot(&key),
+                                     tx->shard, shard);
         return dal_error_set(err, DAL_CLASS_OTHER_SHARD,
                              "key %s lives on shard %u, but this transaction runs on shard %u%s%s",
                              dal_key_describe(&key, further), shard, tx->shard,

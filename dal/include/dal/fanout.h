@@ -17,8 +17,8 @@ DAL_BEGIN_DECLS
  * Sends a query to all shards at once and delivers their rows shard after shard, in order of shard number.
  *
  * Where the drivers can, the requests are in flight together. Each shard answers from its own snapshot: there is
- * no common one. If a shard fails, the cursor fails when its turn comes: rows are never silently missing.
- * dal_rows_shard() tells where the current row came from.
+ * no common one. A shard that can't be reached fails the call; one whose answer is a failure fails the cursor when its
+ * turn comes: rows are never silently missing. dal_rows_shard() tells where the current row came from.
  * Ownership: *out is lent until dal_rows_close(). Threads: any; the cursor: one at a time.
  * Blocks: up to the cluster's timeout.
  */

@@ -28,6 +28,10 @@
 #define DAL_STRINGIZE_(x) #x
 #define DAL_STRINGIZE(x)  DAL_STRINGIZE_(x)
 /* Where a lease or a transaction began: a static string such as "order.c:42". */
+#ifdef __FILE_NAME__ /* without the folders: GCC 12, clang 9 */
+#define DAL_HERE __FILE_NAME__ ":" DAL_STRINGIZE(__LINE__)
+#else
 #define DAL_HERE __FILE__ ":" DAL_STRINGIZE(__LINE__)
+#endif
 
 #endif
