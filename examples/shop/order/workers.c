@@ -67,7 +67,7 @@ dal_status workers_start(struct workers *w, struct service *service, dal_error *
         w->service = service;
         pthread_mutex_init(&w->lock, NULL);
         pthread_cond_init(&w->changed, NULL);
-        w->started_ns = dal_clock_now();
+        w->started_ns = w->reported_ns = dal_clock_now();
         w->threads = calloc(service->n_workers, sizeof *w->threads);
         if (!w->threads)
                 return dal_fail(err, DAL_ERR_NOMEM, "out of memory");
