@@ -82,8 +82,7 @@ dal_status dal__conn_fail(dal_conn *conn, const dal_request *request, dal_error 
         if (failure->conn_gone)
                 conn->broken = failure->tx_gone = true; /* the server ends what a lost session had open */
         if (failure->error_class == DAL_CLASS_READ_ONLY_SERVER)
-                conn->broken =
-                        true; /* after a fail-over the primary is elsewhere: the next one looks for it anew */
+                conn->broken = true; /* after a fail-over the primary is elsewhere: the next one looks anew */
         name_statement(failure, request_name(request));
         dal__conn_spoil(conn, failure);
         if (err && err != failure)
