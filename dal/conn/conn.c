@@ -171,42 +171,49 @@ dal_conn_stats dal_conn_get_stats(const dal_conn *conn)
 /* ---- statements ---------------------------------------------------------------------------------------------- */
 
 /* The everyday case, nothing waiting and one statement to send, without the book-keeping of the general one. */
-static dal_status send_alone(dal_conn *conn, const dal_request *request, dal_deadline deadline,
-                             dal_error *err)
+static inline dal_status send_alone(dal_conn *conn, const dal_request *request, dal_deadline deadline,
+                                    dal_error *err)
 {
         const dal_driver *driver = conn->driver;
-        dal_error *failure = err ? err : &conn->scratch;
 
-        if (driver->queue(conn->state, request, failure)) {
-                failure->not_sent = true;
-                return dal__conn_fail(conn, request, failure, err);
+        if (driver->queue(conn->state, request, err)) {
+                err->not_sent = true;
+                return dal__conn_fail(conn, request, err, err);
         }
         conn->stats.n_requests++;
-        if (driver->flush(conn->state, deadline, failure)) {
-                failure->conn_gone = true; /* without a working flush there is no result to wait for */
-                return dal__conn_fail(conn, request, failure, err);
+        if (driver->flush(conn->state, deadline, err)) {
+                err->conn_gone = true; /* without a working flush there is no result to wait for */
+                return dal__conn_fail(conn, request, err, err);
         }
         conn->stats.n_round_trips += !(driver->caps & DAL_CAP_EMBEDDED);
         memset(&conn->result, 0, sizeof conn->result);
-        if (driver->result(conn->state, deadline, &conn->result, failure) == DAL_OK)
+        if (driver->result(conn->state, deadline, &conn->result, err) == DAL_OK)
                 return DAL_OK;
-        return dal__conn_fail(conn, request, failure, err);
+        return dal__conn_fail(conn, request, err, err);
+}
+
+/* Behind what waits. */
+DAL_NOINLINE static dal_status send_behind(dal_conn *conn, const dal_request *request, dal_deadline deadline,
+                                           dal_error *err)
+{
+        dal__flush_outcome outcome;
+
+        return dal__conn_send_all(conn, request, deadline, &conn->result, &outcome, err);
 }
 
 dal_status dal__conn_run_fresh(dal_conn *conn, const dal_stmt *stmt, dal_params params, dal_deadline deadline,
                                dal_rows **rows_out, dal_error *err)
 {
-        dal__flush_outcome outcome;
-        dal__cached_stmt *entry;
+        dal_error *failure = err ? err : &conn->scratch;
         dal_request request;
-        dal_status s = dal__conn_check(conn, deadline, true, err);
+        dal_status s = dal__conn_check(conn, deadline, true, failure);
 
-        if (s == DAL_OK)
-                s = dal__conn_prepare_request(conn, stmt, params, &request, &entry, err);
         if (s)
                 return s;
-        s = conn->n_pending ? dal__conn_send_all(conn, &request, deadline, &conn->result, &outcome, err)
-                            : send_alone(conn, &request, deadline, err);
+        if (!dal__conn_prepare_request(conn, stmt, params, &request, failure))
+                return failure->status;
+        s = conn->n_pending ? send_behind(conn, &request, deadline, failure)
+                            : send_alone(conn, &request, deadline, failure);
         if (s == DAL_OK && rows_out)
                 *rows_out = dal__conn_open_rows(conn, &conn->result, deadline);
         return s;
@@ -353,7 +360,7 @@ dal_status dal_conn_cancel(dal_conn *conn, dal_deadline deadline, dal_error *err
 
 bool dal__conn_is_read(dal_conn *conn, const dal_stmt *stmt)
 {
-        dal__cached_stmt *entry;
+        const dal__cached_stmt *entry = dal__stmt_cache_get(&conn->cache, conn->state, stmt, NULL);
 
-        return dal__stmt_cache_get(&conn->cache, conn->state, stmt, &entry, NULL) == DAL_OK && entry->is_read;
+        return entry && entry->is_read;
 }

@@ -92,28 +92,25 @@ static inline dal_status dal__conn_check(dal_conn *conn, dal_deadline deadline, 
 dal_status dal__conn_fail(dal_conn *conn, const dal_request *request, dal_error *failure, dal_error *err);
 /* Fills an error of the library's own, with nothing sent. */
 dal_status dal__conn_refuse(dal_conn *conn, dal_error_class error_class, const char *what, dal_error *err);
-/* Makes the request of a statement, its parameters checked. */
-static inline dal_status dal__conn_prepare_request(dal_conn *conn, const dal_stmt *stmt, dal_params params,
-                                                   dal_request *request, dal__cached_stmt **entry_out,
-                                                   dal_error *err)
+/* Makes the request of a statement, its parameters checked; NULL, with *err filled, if that fails. */
+static inline dal__cached_stmt *dal__conn_prepare_request(dal_conn *conn, const dal_stmt *stmt,
+                                                          dal_params params, dal_request *request,
+                                                          dal_error *err)
 {
-        dal__cached_stmt *entry;
-        dal_status s = dal__stmt_cache_get(&conn->cache, conn->state, stmt, &entry, err);
+        dal__cached_stmt *entry = dal__stmt_cache_get(&conn->cache, conn->state, stmt, err);
 
-        if (s == DAL_OK && !dal__params_are_plain(entry->driver_stmt.n_params, params))
-                s = dal__params_check(conn->driver, stmt->name, entry->driver_stmt.n_params, params, err);
-        if (s) {
-                if (err)
-                        err->not_sent = true;
-                return s;
+        if (!entry ||
+            (!dal__params_are_plain(entry->driver_stmt.n_params, params) &&
+             dal__params_check(conn->driver, stmt->name, entry->driver_stmt.n_params, params, err))) {
+                err->not_sent = true;
+                return NULL;
         }
         *request = (dal_request){.kind = DAL_REQUEST_STMT,
                                  .stmt = &entry->driver_stmt,
                                  .flags = stmt->flags,
                                  .params = params};
         conn->session_dirty |= entry->touches_session;
-        *entry_out = entry;
-        return DAL_OK;
+        return entry;
 }
 /* Adds a waiting request at `at` (n_pending: at the end); without parameters. */
 dal_status dal__conn_add_pending(dal_conn *conn, size_t at, const dal_request *request, dal_error *err);

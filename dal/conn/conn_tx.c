@@ -71,12 +71,13 @@ dal_status dal__conn_queue(dal_conn *conn, const dal_stmt *stmt, dal_params para
         dal__cached_stmt *entry;
         dal_request request;
         dal_value *values;
+        dal_error *failure = err ? err : &conn->scratch;
         dal_status s = dal__conn_check_not_failed(conn, err);
 
-        if (s == DAL_OK)
-                s = dal__conn_prepare_request(conn, stmt, params, &request, &entry, err);
-        if (s == DAL_OK)
-                s = copy_params(params, &values, err);
+        if (s)
+                return s;
+        entry = dal__conn_prepare_request(conn, stmt, params, &request, failure);
+        s = entry ? copy_params(params, &values, err) : failure->status;
         if (s)
                 return s;
         request.params.values = values;

@@ -169,12 +169,11 @@ static void evict_one(dal__stmt_cache *cache, void *driver_conn)
         }
 }
 
-dal_status dal__stmt_cache_fetch(dal__stmt_cache *cache, void *driver_conn, const dal_stmt *stmt,
-                                 dal__cached_stmt **out, dal_error *err)
+dal__cached_stmt *dal__stmt_cache_fetch(dal__stmt_cache *cache, void *driver_conn, const dal_stmt *stmt,
+                                        dal_error *err)
 {
         dal__cached_stmt **bucket = dal__stmt_cache_bucket(cache, stmt);
         dal__cached_stmt *entry;
-        dal_status s;
 
         for (entry = *bucket; entry; entry = entry->next_in_bucket) {
                 if (entry->key != stmt)
@@ -187,18 +186,15 @@ dal_status dal__stmt_cache_fetch(dal__stmt_cache *cache, void *driver_conn, cons
                         unlink_lru(cache, entry);
                         push_newest(cache, entry);
                 }
-                *out = entry;
-                return DAL_OK;
+                return entry;
         }
-        s = add(cache, stmt, &entry, err);
-        if (s)
-                return s;
+        if (add(cache, stmt, &entry, err))
+                return NULL;
         if (cache->n_stmts >= cache->capacity)
                 evict_one(cache, driver_conn);
         entry->next_in_bucket = *bucket;
         *bucket = entry;
         push_newest(cache, entry);
         cache->n_stmts++;
-        *out = entry;
-        return DAL_OK;
+        return entry;
 }

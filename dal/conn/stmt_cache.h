@@ -37,8 +37,8 @@ dal_status dal__stmt_cache_init(dal__stmt_cache *cache, const dal_driver *driver
 /* Forgets everything; the driver's states are closed by `driver_conn` first, if that is not NULL. */
 void dal__stmt_cache_fini(dal__stmt_cache *cache, void *driver_conn);
 /* Makes the newest one of a statement that is there, or a place for one that is not, evicting another if need be. */
-dal_status dal__stmt_cache_fetch(dal__stmt_cache *cache, void *driver_conn, const dal_stmt *stmt,
-                                 dal__cached_stmt **out, dal_error *err);
+dal__cached_stmt *dal__stmt_cache_fetch(dal__stmt_cache *cache, void *driver_conn, const dal_stmt *stmt,
+                                        dal_error *err);
 
 static inline dal__cached_stmt **dal__stmt_cache_bucket(const dal__stmt_cache *cache, const dal_stmt *key)
 {
@@ -47,18 +47,16 @@ static inline dal__cached_stmt **dal__stmt_cache_bucket(const dal__stmt_cache *c
         return &cache->buckets[(h >> 32) & (cache->n_buckets - 1)];
 }
 
-/* Finds a statement or makes a place for it. On every statement's way, hence here. */
-static inline dal_status dal__stmt_cache_get(dal__stmt_cache *cache, void *driver_conn, const dal_stmt *stmt,
-                                             dal__cached_stmt **out, dal_error *err)
+/* Finds a statement or makes a place for it; NULL, with *err filled, if that fails. On every statement's way. */
+static inline dal__cached_stmt *dal__stmt_cache_get(dal__stmt_cache *cache, void *driver_conn,
+                                                    const dal_stmt *stmt, dal_error *err)
 {
         dal__cached_stmt *entry = *dal__stmt_cache_bucket(cache, stmt);
 
         if (entry && entry == cache->newest && entry->key == stmt && entry->key_name == stmt->name &&
-            entry->key_common == stmt->common) {
-                *out = entry;
-                return DAL_OK;
-        }
-        return dal__stmt_cache_fetch(cache, driver_conn, stmt, out, err);
+            entry->key_common == stmt->common)
+                return entry;
+        return dal__stmt_cache_fetch(cache, driver_conn, stmt, err);
 }
 /* Says whether SQL changes the session rather than data: SET, advisory locks, temporary tables and the like. */
 bool dal__stmt_cache_touches_session(const char *sql, size_t size, uint32_t syntax);

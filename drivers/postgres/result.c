@@ -324,19 +324,23 @@ dal_status dal__postgres_end_segment(dal__postgres_conn *conn, dal_deadline dead
 /* ---- results ------------------------------------------------------------------------------------------------------- */
 
 /* "UPDATE 5", "INSERT 0 5"; what does not change rows counts none. */
-static int64_t rows_of_tag(const char *tag)
+DAL_NOINLINE static int64_t count_of_tag(const char *tag)
 {
         size_t skip;
         int64_t n = 0;
 
-        if (tag[0] == 'S')
-                return 0; /* SELECT, the usual case */
         if (strncmp(tag, "INSERT 0 ", skip = 9) != 0 && strncmp(tag, "UPDATE ", skip = 7) != 0 &&
             strncmp(tag, "DELETE ", skip = 7) != 0 && strncmp(tag, "MERGE ", skip = 6) != 0)
                 return 0;
         for (tag += skip; *tag >= '0' && *tag <= '9' && n <= (INT64_MAX - 9) / 10; tag++)
                 n = 10 * n + (*tag - '0');
         return n;
+}
+
+/* Most results come from SELECT, which changes none. */
+static inline int64_t rows_of_tag(const char *tag)
+{
+        return tag[0] == 'S' ? 0 : count_of_tag(tag);
 }
 
 static dal_status rolled_back(dal_error *err)
