@@ -5,7 +5,8 @@
 /*
  * The cluster: everything a service can reach. One per process, used by all threads.
  *
- *      static const dal_driver *const drivers[] = { NULL };   -- filled with dal_driver_postgres() and so on
+ *      static const dal_driver *drivers[1];
+ *      drivers[0] = dal_driver_postgres();
  *      dal_cluster_options options = DAL_CLUSTER_OPTIONS_INIT;
  *      options.service = "orders";
  *      s = dal_cluster_open("postgres://orders@localhost/shop", drivers, 1, &options, &shop, &err);
@@ -67,7 +68,7 @@ typedef struct dal_cluster_options {
  * Opens a cluster: reads the catalog if the URL names one. Shards are connected to when first used.
  *
  * @param url      see dsn.h. Copied
- * @param drivers  the drivers linked into this program. Kept: static
+ * @param drivers  the drivers linked into this program. The array is kept, too: make it static
  * @param options  NULL = defaults
  * @return DAL_OK
  *         DAL_ERR_ARG     bad URL, unknown scheme or a bad option

@@ -58,7 +58,7 @@ typedef enum dal_tls_mode {
 DAL_NODISCARD dal_status dal_dsn_parse(const char *url, dal_dsn **out, dal_error *err);
 
 /**
- * Copies a URL, taking what it does not say (user, password, TLS files) from `base` when the hosts' drivers agree.
+ * Copies a URL, taking what it does not say (user, password, TLS files) from `base` when both have one scheme.
  *
  * `dbname` replaces the database when not NULL. A relative sqlite file stands beside the file of `base`. A password
  * is taken only for the user it belongs to, and sslmode only where it does not weaken the way to another machine.

@@ -12,8 +12,11 @@
  *              s = dal_rows_int64(rows, 0, &age, err);
  *      dal_rows_close(rows);
  *
+ * A query that failed leaves the caller's pointer NULL, which dal_rows_close() accepts.
+ *
  * A cursor belongs to one connection: until it is closed, other statements on that connection (in that
- * transaction) are refused with DAL_ERR_BUSY, on every engine. One thread at a time may use it.
+ * transaction) are refused with DAL_ERR_BUSY, on every engine; only dal_tx_queue(), which sends nothing, is not.
+ * One thread at a time may use it.
  *
  * Getters convert only where nothing is lost. A NULL, a value out of range or a value of another type is an
  * error, never a default. Integers: any integer, a boolean (0 or 1), or a decimal without fraction that fits.

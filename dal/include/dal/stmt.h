@@ -14,8 +14,9 @@
  *
  * `?` is a parameter; `??` is a literal question mark (PostgreSQL's JSON operator). The name is what metrics,
  * server logs and slow logs show; the address is the key of the prepared-statement cache, so a statement must
- * have static storage. Only literals fit the macro: SQL glued together at run time goes through the calls whose
- * names end in `_dynamic`.
+ * have static storage: other SQL at the same address may run as the statement that stood there before. Only
+ * literals fit the macro: SQL glued together at run time goes through the calls whose names end in `_dynamic`.
+ * In C++ the macro needs C++20.
  */
 
 #include <stddef.h>

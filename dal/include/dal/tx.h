@@ -59,7 +59,7 @@ typedef struct dal_tx_options {
 /**
  * Runs a statement and waits for its count.
  *
- * @param n_rows_out  rows matched; may be NULL
+ * @param n_rows_out  rows matched, or the rows that a query gave, which are dropped; may be NULL
  * Threads: the function's own. Blocks: until the transaction's deadline.
  */
 DAL_NODISCARD dal_status dal_tx_exec(dal_tx *tx, const dal_stmt *stmt, dal_params params, int64_t *n_rows_out,
