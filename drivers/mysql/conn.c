@@ -271,7 +271,7 @@ static dal_status run_request(dal__mysql_conn *conn, const dal_request *request,
         }
 }
 
-static dal_status refuse(dal_error *err, dal_error_class error_class, const char *why)
+DAL_COLD static dal_status refuse(dal_error *err, dal_error_class error_class, const char *why)
 {
         dal_status s = dal_error_set(err, error_class, "%s", why);
 
@@ -295,7 +295,7 @@ static dal_status take_result(dal__mysql_conn *conn, dal_deadline deadline, dal_
         else if (entry->flush == conn->started_flush &&
                  dal_clock_passed(deadline)) /* the caller saw to the first */
                 s = refuse(err, DAL_CLASS_DEADLINE, "the deadline passed before anything was sent");
-        else if ((s = dal__mysql_rows_end(conn, deadline, err)) == DAL_OK)
+        else if (!conn->current || (s = dal__mysql_rows_end(conn, deadline, err)) == DAL_OK)
                 s = run_request(conn, entry->request, deadline, out, err);
         conn->started_flush = entry->flush;
         if (s) {

@@ -163,6 +163,26 @@ static uint64_t set_one(binding *b, const dal_value *v)
         return set_span(b, MYSQL_TYPE_STRING, v->as.span.ptr, v->as.span.size);
 }
 
+/* The usual case: an integer where the library was told of one. */
+static inline bool put_int64(const MYSQL_BIND *bind, dal__mysql_slot *slot, const dal_value *v)
+{
+        if (v->type != DAL_TYPE_INT64 || bind->buffer != &slot->as ||
+            bind->buffer_type != MYSQL_TYPE_LONGLONG || bind->is_unsigned)
+                return false;
+        slot->is_null = false;
+        slot->as.int64 = v->as.int64;
+        return true;
+}
+
+DAL_NOINLINE static uint64_t put_value(dal__mysql_stmt *stmt, size_t i, const dal_value *v, bool *changed)
+{
+        binding b = {&stmt->params[i], &stmt->slots[i], false};
+        uint64_t size = set_one(&b, v);
+
+        *changed |= b.changed;
+        return size;
+}
+
 uint64_t dal__mysql_params_set(dal__mysql_stmt *stmt, const dal_params *params, bool *changed_out)
 {
         uint64_t size =
@@ -170,9 +190,10 @@ uint64_t dal__mysql_params_set(dal__mysql_stmt *stmt, const dal_params *params, 
 
         *changed_out = false;
         for (size_t i = 0; i < params->n_values; i++) {
-                binding b = {&stmt->params[i], &stmt->slots[i], false};
-                size += set_one(&b, &params->values[i]);
-                *changed_out |= b.changed;
+                if (put_int64(&stmt->params[i], &stmt->slots[i], &params->values[i]))
+                        size += 8;
+                else
+                        size += put_value(stmt, i, &params->values[i], changed_out);
         }
         return size;
 }

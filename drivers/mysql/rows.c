@@ -184,15 +184,9 @@ static bool set_column_count(dal__mysql_stmt *stmt, uint32_t n)
         return true;
 }
 
-dal_status dal__mysql_rows_bind(dal__mysql_conn *conn, dal__mysql_stmt *stmt, dal_error *err)
+DAL_NOINLINE static dal_status bind_anew(dal__mysql_conn *conn, dal__mysql_stmt *stmt,
+                                         const MYSQL_FIELD *fields, uint32_t n, dal_error *err)
 {
-        const MYSQL_FIELD *fields = fields_of(stmt->handle);
-        uint32_t n = mysql_stmt_field_count(stmt->handle);
-        /* Between the results of a procedure the library forgets what was bound. */
-        bool several = dal__mysql_more_results(conn);
-
-        if (!stmt->rebind && !several && is_bound(stmt, fields, n))
-                return DAL_OK;
         if (stmt->n_columns != n && !set_column_count(stmt, n))
                 goto no_memory;
         for (uint32_t i = 0; i < n; i++) {
@@ -206,6 +200,17 @@ dal_status dal__mysql_rows_bind(dal__mysql_conn *conn, dal__mysql_stmt *stmt, da
 no_memory:
         stmt->rebind = true;
         return dal_error_set(err, DAL_CLASS_NO_MEMORY, "out of memory for %u columns", n);
+}
+
+dal_status dal__mysql_rows_bind(dal__mysql_conn *conn, dal__mysql_stmt *stmt, dal_error *err)
+{
+        const MYSQL_FIELD *fields = fields_of(stmt->handle);
+        uint32_t n = mysql_stmt_field_count(stmt->handle);
+        /* Between the results of a procedure the library forgets what was bound. */
+        bool several = dal__mysql_more_results(conn);
+
+        return !stmt->rebind && !several && is_bound(stmt, fields, n) ? DAL_OK
+                                                                      : bind_anew(conn, stmt, fields, n, err);
 }
 
 void dal__mysql_rows_free(dal__mysql_stmt *stmt)
@@ -222,7 +227,7 @@ void dal__mysql_rows_free(dal__mysql_stmt *stmt)
 }
 
 /* One huge value must not stay with an idle connection. */
-static void give_back_room(dal__mysql_stmt *stmt)
+DAL_COLD static void give_back_room(dal__mysql_stmt *stmt)
 {
         for (uint32_t i = 0; i < stmt->n_columns; i++) {
                 dal__mysql_column *column = &stmt->columns[i];
@@ -239,7 +244,8 @@ static void give_back_room(dal__mysql_stmt *stmt)
 /* ---- one row ---- */
 
 /* The value is longer than its buffer: the library kept the row, so it can be asked for again. */
-static dal_status fetch_long(dal__mysql_conn *conn, dal__mysql_stmt *stmt, uint32_t i, dal_error *err)
+DAL_NOINLINE static dal_status fetch_long(dal__mysql_conn *conn, dal__mysql_stmt *stmt, uint32_t i,
+                                          dal_error *err)
 {
         dal__mysql_column *column = &stmt->columns[i];
         unsigned long size = column->size;
@@ -276,7 +282,8 @@ static dal_status bad_date(const dal__mysql_stmt *stmt, uint32_t i, const MYSQL_
                              dal__mysql_rows_column(stmt, i));
 }
 
-static dal_status decode_time(const dal__mysql_stmt *stmt, uint32_t i, dal_value *cell, dal_error *err)
+DAL_NOINLINE static dal_status decode_time(const dal__mysql_stmt *stmt, uint32_t i, dal_value *cell,
+                                           dal_error *err)
 {
         const MYSQL_TIME *time = &stmt->columns[i].time;
         dal_civil civil = {
@@ -337,7 +344,7 @@ static dal_status decode_row(dal__mysql_conn *conn, dal__mysql_stmt *stmt, dal_e
 /* ---- the end of a result ---- */
 
 /* Reads the results that a procedure gives behind its first; the last one is its own status. */
-static dal_status drop_further(dal__mysql_conn *conn, dal__mysql_stmt *stmt, dal_error *err)
+DAL_COLD static dal_status drop_further(dal__mysql_conn *conn, dal__mysql_stmt *stmt, dal_error *err)
 {
         /* Connector/C mistakes the rows it has stored for those of the next result if they are still there. */
         if (mysql_stmt_free_result(stmt->handle))
@@ -379,7 +386,7 @@ static dal_status finish(dal__mysql_conn *conn, dal_deadline deadline, dal_error
 }
 
 /* Reads a streamed result to its end; stops the statement, unless that is done, so that the end comes soon. */
-static dal_status drain(dal__mysql_conn *conn, bool stopped, dal_deadline limit, dal_error *err)
+DAL_COLD static dal_status drain(dal__mysql_conn *conn, bool stopped, dal_deadline limit, dal_error *err)
 {
         MYSQL_STMT *handle = conn->current->handle;
         dal_error local = DAL_ERROR_INIT;
@@ -440,7 +447,7 @@ static dal_status end_late(dal__mysql_conn *conn, bool stopped, dal_deadline dea
         return s;
 }
 
-static dal_status fetch_failed(dal__mysql_conn *conn, dal_deadline deadline, dal_error *err)
+DAL_COLD static dal_status fetch_failed(dal__mysql_conn *conn, dal_deadline deadline, dal_error *err)
 {
         dal_error local = DAL_ERROR_INIT;
         dal_status s = dal__mysql_fail(conn, conn->current->handle, &local);

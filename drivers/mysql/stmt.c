@@ -91,8 +91,8 @@ static dal_status no_memory(dal_error *err)
         return dal_error_set(err, DAL_CLASS_NO_MEMORY, "out of memory for a statement");
 }
 
-static dal_status prepare(dal__mysql_conn *conn, const char *text, size_t size, dal_deadline deadline,
-                          dal__mysql_stmt **out, dal_error *err)
+DAL_NOINLINE static dal_status prepare(dal__mysql_conn *conn, const char *text, size_t size,
+                                       dal_deadline deadline, dal__mysql_stmt **out, dal_error *err)
 {
         dal__mysql_stmt *stmt;
         dal_status s = dal__mysql_check_size(conn, size + 1, err);
@@ -127,20 +127,12 @@ static dal_status prepare(dal__mysql_conn *conn, const char *text, size_t size, 
         return DAL_OK;
 }
 
-/* The statement of a request, prepared in this session. */
-static dal_status get_stmt(dal__mysql_conn *conn, const dal_request *request, dal_deadline deadline,
-                           dal__mysql_stmt **out, dal_error *err)
+DAL_NOINLINE static dal_status prepare_kept(dal__mysql_conn *conn, const dal_request *request,
+                                            dal_deadline deadline, dal__mysql_stmt **out, dal_error *err)
 {
-        dal__mysql_stmt_state *kept;
+        dal__mysql_stmt_state *kept = request->stmt->state;
         dal_status s;
 
-        if (request->kind == DAL_REQUEST_TEXT)
-                return prepare(conn, request->text, request->text_size, deadline, out, err);
-        kept = request->stmt->state;
-        if (kept->stmt && kept->stmt->generation == conn->generation) {
-                *out = kept->stmt;
-                return DAL_OK;
-        }
         if (kept->stmt)
                 dal__mysql_stmt_retire(conn, kept->stmt);
         kept->stmt = NULL;
@@ -149,6 +141,21 @@ static dal_status get_stmt(dal__mysql_conn *conn, const dal_request *request, da
                 return s;
         (*out)->cached = true;
         kept->stmt = *out;
+        return DAL_OK;
+}
+
+/* The statement of a request, prepared in this session. */
+static inline dal_status get_stmt(dal__mysql_conn *conn, const dal_request *request, dal_deadline deadline,
+                                  dal__mysql_stmt **out, dal_error *err)
+{
+        const dal__mysql_stmt_state *kept;
+
+        if (request->kind == DAL_REQUEST_TEXT)
+                return prepare(conn, request->text, request->text_size, deadline, out, err);
+        kept = request->stmt->state;
+        if (!kept->stmt || kept->stmt->generation != conn->generation)
+                return prepare_kept(conn, request, deadline, out, err);
+        *out = kept->stmt;
         return DAL_OK;
 }
 
@@ -249,6 +256,14 @@ static bool may_prepare_again(const dal_error *err, const char *text)
                 is_dml);
 }
 
+/* After a failure the library's idea of the handle is not worth trusting: it is prepared anew next time. */
+DAL_COLD static void distrust(dal__mysql_conn *conn, const dal_request *request, dal__mysql_stmt *stmt)
+{
+        if (request->kind == DAL_REQUEST_STMT)
+                ((dal__mysql_stmt_state *)request->stmt->state)->stmt = NULL;
+        dal__mysql_stmt_retire(conn, stmt);
+}
+
 static dal_status run_once(dal__mysql_conn *conn, const dal_request *request, dal_deadline deadline,
                            dal__mysql_stmt **stmt_out, dal_error *err)
 {
@@ -261,28 +276,36 @@ static dal_status run_once(dal__mysql_conn *conn, const dal_request *request, da
                 s = execute(conn, *stmt_out, (request->flags & DAL_STMT_STREAM) != 0, deadline, err);
         if (s == DAL_OK)
                 return DAL_OK;
-        /* After a failure the library's idea of the handle is not worth trusting: it is prepared anew next time. */
-        if (request->kind == DAL_REQUEST_STMT)
-                ((dal__mysql_stmt_state *)request->stmt->state)->stmt = NULL;
-        dal__mysql_stmt_retire(conn, *stmt_out);
+        distrust(conn, request, *stmt_out);
+        return s;
+}
+
+/* After a failure: runs the statement again if that may be done, else looks what became of the transaction. */
+DAL_COLD static dal_status run_again(dal__mysql_conn *conn, const dal_request *request, dal_deadline deadline,
+                                     dal__mysql_stmt **stmt_out, dal_status failed, dal_error *err)
+{
+        const char *text = request->kind == DAL_REQUEST_TEXT ? request->text : request->stmt->text;
+        dal_status s = failed;
+
+        if (!conn->broken && may_prepare_again(err, text)) {
+                dal__mysql_stmt_close_retired(conn);
+                s = run_once(conn, request, deadline, stmt_out, err);
+        }
+        if (s)
+                dal__mysql_tx_after_failure(conn, text, deadline, err);
         return s;
 }
 
 dal_status dal__mysql_stmt_run(dal__mysql_conn *conn, const dal_request *request, dal_deadline deadline,
                                dal_result *out, dal_error *err)
 {
-        const char *text = request->kind == DAL_REQUEST_TEXT ? request->text : request->stmt->text;
         dal__mysql_stmt *stmt = NULL;
         dal_status s;
 
-        dal__mysql_stmt_close_retired(conn);
-        s = run_once(conn, request, deadline, &stmt, err);
-        if (s && !conn->broken && may_prepare_again(err, text)) {
+        if (conn->retired)
                 dal__mysql_stmt_close_retired(conn);
-                s = run_once(conn, request, deadline, &stmt, err);
-        }
-        if (s == DAL_OK)
-                return describe(conn, stmt, (request->flags & DAL_STMT_STREAM) != 0, out, err);
-        dal__mysql_tx_after_failure(conn, text, deadline, err);
-        return s;
+        s = run_once(conn, request, deadline, &stmt, err);
+        if (s)
+                s = run_again(conn, request, deadline, &stmt, s, err);
+        return s ? s : describe(conn, stmt, (request->flags & DAL_STMT_STREAM) != 0, out, err);
 }
