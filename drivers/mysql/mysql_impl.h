@@ -50,8 +50,8 @@ void dal__mysql_sigpipe_restore(const dal__mysql_sigpipe *sigpipe);
 
 /* ---- wait.c: calls that end at their deadline ---- */
 
-#define DAL__MYSQL_GRACE_NS                                                                                  \
-        40000000 /* for stopping a statement after its deadline; a call may be 50 ms late */
+/* For stopping a statement after its deadline; a call may be 50 ms late. */
+#define DAL__MYSQL_GRACE_NS 30000000
 
 typedef struct dal__mysql_watchdog dal__mysql_watchdog;
 
@@ -226,6 +226,8 @@ void dal__mysql_stmt_free_all(dal__mysql_conn *conn);
 dal_status dal__mysql_rows_bind(dal__mysql_conn *conn, dal__mysql_stmt *stmt, dal_error *err);
 dal_status dal__mysql_rows_fetch(dal__mysql_conn *conn, dal_deadline deadline, const dal_value **cells_out,
                                  dal_error *err);
+/** Ends a streamed result whose deadline has passed, within the grace; the error says whether the session lives. */
+dal_status dal__mysql_rows_late(dal__mysql_conn *conn, bool stopped, dal_deadline deadline, dal_error *err);
 /** Ends the current result, if there is one: drops its rows and what follows them. */
 dal_status dal__mysql_rows_end(dal__mysql_conn *conn, dal_deadline deadline, dal_error *err);
 void dal__mysql_rows_free(dal__mysql_stmt *stmt);

@@ -434,7 +434,8 @@ dal_status dal__mysql_rows_end(dal__mysql_conn *conn, dal_deadline deadline, dal
 }
 
 /* The deadline passed in mid-stream: what is left is stopped and dropped within the grace. */
-static dal_status end_late(dal__mysql_conn *conn, bool stopped, dal_deadline deadline, dal_error *err)
+DAL_COLD dal_status dal__mysql_rows_late(dal__mysql_conn *conn, bool stopped, dal_deadline deadline,
+                                         dal_error *err)
 {
         dal_error ignored = DAL_ERROR_INIT;
         dal_status s = drain(conn, stopped, deadline + DAL__MYSQL_GRACE_NS, &ignored);
@@ -474,12 +475,12 @@ dal_status dal__mysql_rows_fetch(dal__mysql_conn *conn, dal_deadline deadline, c
         if (conn->streaming) {
                 /* Rows that come without a pause never make the library wait, so the clock is looked at here. */
                 if (++conn->n_streamed % CLOCK_ROWS == 0 && dal_clock_passed(deadline))
-                        return end_late(conn, false, deadline, err);
+                        return dal__mysql_rows_late(conn, false, deadline, err);
                 dal__mysql_begin(conn, deadline, true);
                 rc = mysql_stmt_fetch(stmt->handle);
                 dal__mysql_end(conn);
                 if (conn->call.stopped && (rc == 0 || rc == MYSQL_DATA_TRUNCATED))
-                        return end_late(conn, true, deadline, err);
+                        return dal__mysql_rows_late(conn, true, deadline, err);
         } else {
                 rc = mysql_stmt_fetch(stmt->handle); /* from memory */
         }

@@ -192,6 +192,13 @@ static int skip_to_rows(dal__mysql_conn *conn, MYSQL_STMT *handle)
         return 0;
 }
 
+static void set_current(dal__mysql_conn *conn, dal__mysql_stmt *stmt, bool stream)
+{
+        conn->current = stmt;
+        conn->streaming = stream;
+        conn->finished = false;
+}
+
 static dal_status execute(dal__mysql_conn *conn, dal__mysql_stmt *stmt, bool stream, dal_deadline deadline,
                           dal_error *err)
 {
@@ -208,12 +215,15 @@ static dal_status execute(dal__mysql_conn *conn, dal__mysql_stmt *stmt, bool str
         if (rc)
                 return dal__mysql_fail(conn, handle, err);
         /* Stopping a query can end it early without an error: SELECT SLEEP() is only woken. */
-        if (conn->call.stopped && mysql_stmt_field_count(handle)) {
-                (void)mysql_stmt_free_result(handle);
-                return dal_error_set(err, DAL_CLASS_DEADLINE,
-                                     "the deadline passed; the server stopped the statement");
+        if (!conn->call.stopped || mysql_stmt_field_count(handle) == 0)
+                return DAL_OK;
+        if (stream) {
+                set_current(conn, stmt, true);
+                return dal__mysql_rows_late(conn, true, deadline, err);
         }
-        return DAL_OK;
+        (void)mysql_stmt_free_result(handle);
+        return dal_error_set(err, DAL_CLASS_DEADLINE,
+                             "the deadline passed; the server stopped the statement");
 }
 
 static dal_status describe(dal__mysql_conn *conn, dal__mysql_stmt *stmt, bool stream, dal_result *out,
@@ -230,9 +240,7 @@ static dal_status describe(dal__mysql_conn *conn, dal__mysql_stmt *stmt, bool st
                 return dal__mysql_tx_after_success(conn, err);
         }
         s = dal__mysql_rows_bind(conn, stmt, err);
-        conn->current = stmt;
-        conn->streaming = stream;
-        conn->finished = false;
+        set_current(conn, stmt, stream);
         if (s)
                 return s;
         out->has_rows = true;
