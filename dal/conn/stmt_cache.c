@@ -175,6 +175,10 @@ dal__cached_stmt *dal__stmt_cache_fetch(dal__stmt_cache *cache, void *driver_con
         dal__cached_stmt **bucket = dal__stmt_cache_bucket(cache, stmt);
         dal__cached_stmt *entry;
 
+        if (!stmt) {
+                dal_error_set(err, DAL_CLASS_ARGUMENT, "a statement is needed, not NULL");
+                return NULL;
+        }
         for (entry = *bucket; entry; entry = entry->next_in_bucket) {
                 if (entry->key != stmt)
                         continue;

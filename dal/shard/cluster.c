@@ -215,8 +215,9 @@ static dal_status run_inside(dal__running *running, dal_cluster *cluster, const 
                              const dal_tx_options *options, dal_tx_fn *fn, void *arg, dal_error *err)
 {
         dal_deadline deadline = dal__cluster_deadline(cluster, options->timeout_ms);
-        dal_error failure; /* filled by a failure only */
+        dal_error failure, before; /* filled by a failure only */
         uint64_t random = 0;
+        bool retried = false;
         dal_status s;
 
         for (uint32_t attempt = 1;; attempt++) {
@@ -232,10 +233,15 @@ static dal_status run_inside(dal__running *running, dal_cluster *cluster, const 
                 if (s == DAL_OK || !pause_before_retry(cluster, running->here, attempt, options->max_attempts,
                                                        options->retry_unique, deadline, &random, &failure))
                         break;
+                before = failure;
+                retried = true;
         }
+        /* When time runs out in the middle of a retry, what made it necessary says more than that time is up. */
+        if (s && retried && failure.error_class == DAL_CLASS_DEADLINE)
+                failure = before;
         if (s && err)
                 *err = failure;
-        return s;
+        return s ? failure.status : DAL_OK;
 }
 
 static dal_status run(const char *here, dal_cluster *cluster, const struct target *target,

@@ -34,18 +34,23 @@ struct identity {
 static dal_status read_identity(dal_conn *conn, dal_deadline deadline, struct identity *identity,
                                 dal_error *err)
 {
+        dal_error failure;
         dal_rows *rows;
-        dal_status s = dal_conn_query(conn, &select_identity, DAL_NO_PARAMS, deadline, &rows, err);
+        dal_status s = dal_conn_query(conn, &select_identity, DAL_NO_PARAMS, deadline, &rows, &failure);
 
         identity->found = false;
         if (s == DAL_OK)
-                s = dal_rows_next(rows, &identity->found, err);
+                s = dal_rows_next(rows, &identity->found, &failure);
         if (s == DAL_OK && identity->found)
-                s = dal_rows_copy_text(rows, 0, identity->cluster_id, sizeof identity->cluster_id, err);
+                s = dal_rows_copy_text(rows, 0, identity->cluster_id, sizeof identity->cluster_id, &failure);
         if (s == DAL_OK && identity->found)
-                s = dal_rows_int32(rows, 1, &identity->number, err);
+                s = dal_rows_int32(rows, 1, &identity->number, &failure);
         dal_rows_close(rows);
-        return s == DAL_ERR_NOT_FOUND ? DAL_OK : s; /* a database without the table is nobody's shard */
+        if (s == DAL_ERR_NOT_FOUND)
+                return DAL_OK; /* a database without the table is nobody's shard */
+        if (s && err)
+                *err = failure;
+        return s;
 }
 
 static dal_status compare_identity(const dal_cluster *cluster, const dal__shard *shard, dal_conn *conn,

@@ -262,6 +262,17 @@ static dal_status run_cursor(dal__sqlite_conn *conn, dal__sqlite_stmt *stmt, boo
         return DAL_OK;
 }
 
+/* A parameter in one of SQLite's own styles (:a, @a, $a) would be NULL without a word, and shift the others. */
+static dal_status check_count(sqlite3_stmt *handle, size_t n_given, dal_error *err)
+{
+        int n = sqlite3_bind_parameter_count(handle);
+
+        if (n == (int)n_given)
+                return DAL_OK;
+        return dal_error_set(err, DAL_CLASS_ARGUMENT,
+                             "SQLite counts %d parameters where %zu are given: write each as ?", n, n_given);
+}
+
 static dal_status execute_statement(dal__sqlite_conn *conn, const dal_request *request, dal_result *out,
                                     dal_error *err)
 {
@@ -275,14 +286,23 @@ static dal_status execute_statement(dal__sqlite_conn *conn, const dal_request *r
                 if (!stmt->handle) {
                         s = prepare(conn, request->stmt->text, request->stmt->text_size,
                                     SQLITE_PREPARE_PERSISTENT, &stmt->handle, NULL, err);
-                        if (s != DAL_OK)
+                        if (s == DAL_OK && stmt->handle)
+                                s = check_count(stmt->handle, request->stmt->n_params, err);
+                        if (s != DAL_OK) {
+                                (void)sqlite3_finalize(stmt->handle);
+                                stmt->handle = NULL;
                                 return s;
+                        }
                 }
                 handle = stmt->handle;
         } else {
                 s = prepare(conn, request->text, request->text_size, 0, &handle, NULL, err);
-                if (s != DAL_OK)
+                if (s == DAL_OK && handle)
+                        s = check_count(handle, request->params.n_values, err);
+                if (s != DAL_OK) {
+                        (void)sqlite3_finalize(handle);
                         return s;
+                }
         }
         if (!handle)
                 return dal_error_set(err, DAL_CLASS_SYNTAX, "the SQL text holds no statement");

@@ -109,6 +109,8 @@ DAL_NODISCARD dal_status dal_cluster_run_at(const char *here, dal_cluster *clust
 /**
  * Runs one statement on the shard of `key`, in one round trip; it commits by itself.
  *
+ * Not for use inside a transaction's function: it runs on a connection of its own, does not see the transaction's
+ * work, and waits in vain for the locks that the transaction holds. Use dal_tx_exec() there.
  * Retried after contention and when nothing was sent. When the connection is lost after the statement was sent,
  * its effect is unknown: DAL_ERR_IN_DOUBT.
  * @param n_rows_out  rows matched; may be NULL
