@@ -358,6 +358,35 @@ static void test_cluster__no_increment_is_lost_between_threads(void **state)
         close_files(&f);
 }
 
+static void test_cluster__what_is_not_a_question_mark_is_no_parameter(void **state)
+{
+        static const dal_stmt odd[] = {
+                DAL_STMT("odd.colon", "SELECT :q, ?"),
+                DAL_STMT("odd.at", "SELECT @x, ?"),
+                DAL_STMT("odd.dollar", "SELECT coalesce($v, 'was NULL'), ?"),
+        };
+        const dal_driver *drivers[] = {dal_driver_sqlite()};
+        dal_cluster_options options = DAL_CLUSTER_OPTIONS_INIT;
+        dal_error err = DAL_ERROR_INIT;
+        dal_cluster *cluster;
+        dal_rows *rows;
+
+        (void)state;
+        options.pool.max_size = 1;
+        assert_int_equal(dal_cluster_open("sqlite::memory:", drivers, 1, &options, &cluster, &err), DAL_OK);
+        assert_int_equal(err.status, DAL_OK); /* that there was no catalog is no failure */
+        for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++) {
+                assert_int_equal(dal_cluster_query(cluster, dal_key_int64(1), &odd[i],
+                                                   DAL_PARAMS(dal_int64(1)), &rows, &err),
+                                 DAL_ERR_ARG);
+                assert_non_null(strstr(err.message, "write each as ?"));
+                assert_null(rows);
+        }
+        assert_int_equal(dal_cluster_query(cluster, dal_key_int64(1), NULL, DAL_NO_PARAMS, &rows, &err),
+                         DAL_ERR_ARG);
+        assert_int_equal(dal_cluster_close(cluster, 1000, &err), DAL_OK);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -366,6 +395,7 @@ int main(void)
                 cmocka_unit_test(test_cluster__a_slot_moved_in_the_catalog_is_followed),
                 cmocka_unit_test(test_cluster__swapped_files_are_noticed_before_a_write),
                 cmocka_unit_test(test_cluster__a_file_without_the_tables_is_one_database),
+                cmocka_unit_test(test_cluster__what_is_not_a_question_mark_is_no_parameter),
                 cmocka_unit_test(test_cluster__no_increment_is_lost_between_threads),
         };
 
