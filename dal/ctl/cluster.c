@@ -117,7 +117,8 @@ static dal_status read_cluster_id(const ctl_targets *targets, char *out, size_t 
 {
         dal_conn *conn = NULL;
         dal_rows *rows = NULL;
-        dal_status status = ctl_target_connect(targets, 0, &conn, err);
+        dal_status status =
+                ctl_connect(targets->options->url, NULL, false, targets->options->timeout_ms, &conn, err);
         if (status == DAL_OK)
                 status = dal_conn_query(conn, &find_cluster, DAL_NO_PARAMS,
                                         dal_clock_after_ms(targets->options->timeout_ms), &rows, err);
@@ -126,7 +127,7 @@ static dal_status read_cluster_id(const ctl_targets *targets, char *out, size_t 
         if (status == DAL_OK)
                 status = dal_rows_copy_text(rows, 0, out, size, err);
         dal_rows_close(rows);
-        ctl_target_release(targets, 0, conn);
+        dal_conn_close(conn);
         return status;
 }
 
@@ -155,7 +156,7 @@ static void show_text(const ctl_targets *targets, const char *cluster_id)
         ctl_table *table = ctl_table_new(5);
         if (targets->is_catalog)
                 (void)printf("cluster  %s\ncatalog  %s\nmap      version %llu\n\n", cluster_id,
-                             targets->targets[0].url,
+                             targets->catalog_url,
                              (unsigned long long)dal_cluster_map_version(targets->cluster));
         else
                 (void)printf("a single database: one shard that owns every slot; `dalctl cluster init` makes "
@@ -185,7 +186,7 @@ int ctl_cluster_show(const ctl_options *options)
         char cluster_id[CTL_CLUSTER_ID_SIZE] = "";
         dal_error err = DAL_ERROR_INIT;
         ctl_targets targets;
-        dal_status status = ctl_targets_open(options, &targets, &err);
+        dal_status status = ctl_targets_open(options, false, &targets, &err);
         if (status == DAL_OK && targets.is_catalog)
                 status = read_cluster_id(&targets, cluster_id, sizeof cluster_id, &err);
         if (status)

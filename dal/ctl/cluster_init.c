@@ -302,6 +302,19 @@ static dal_status write_catalog(const maker *m, dal_conn *conn, dal_error *err)
 
 typedef dal_status shard_fn(const maker *m, uint16_t i, dal_conn *conn, const char *url, dal_error *err);
 
+/* Connects without making anything; a file that is missing gives no connection, for there is nothing to check. */
+static dal_status connect_to_check(const maker *m, const char *url, const dal_dsn *base, dal_conn **out,
+                                   dal_error *err)
+{
+        dal_error own = DAL_ERROR_INIT;
+        dal_status status = ctl_connect(url, base, false, m->options->timeout_ms, out, &own);
+        if (own.error_class == DAL_CLASS_UNDEFINED_OBJECT && ctl_is_embedded(url))
+                return DAL_OK;
+        if (status && err)
+                *err = own;
+        return status;
+}
+
 static dal_status for_each_shard(const maker *m, const char *what, shard_fn *fn, dal_error *err)
 {
         for (uint16_t i = 0; i < m->options->n_shards; i++) {
@@ -309,11 +322,13 @@ static dal_status for_each_shard(const maker *m, const char *what, shard_fn *fn,
                 dal_conn *conn = NULL;
                 dal_status status = dal_dsn_parse(m->options->shard_urls[i], &dsn, err);
                 if (status == DAL_OK) {
+                        const char *url = m->options->shard_urls[i];
                         tell(m, what, dal_dsn_redacted(dsn));
-                        status = ctl_connect(m->options->shard_urls[i], m->catalog, m->options->timeout_ms,
-                                             &conn, err);
+                        status = fn == check_shard ? connect_to_check(m, url, m->catalog, &conn, err)
+                                                   : ctl_connect(url, m->catalog, true,
+                                                                 m->options->timeout_ms, &conn, err);
                 }
-                if (status == DAL_OK)
+                if (status == DAL_OK && conn)
                         status = fn(m, i, conn, dal_dsn_redacted(dsn), err);
                 dal_conn_close(conn);
                 dal_dsn_free(dsn);
@@ -353,11 +368,15 @@ dal_status ctl_cluster_make(const ctl_init_options *options, ctl_init_report *ou
         if (status)
                 return status;
         tell(&m, "catalog", dal_dsn_redacted(m.catalog));
-        status = ctl_connect(options->catalog_url, NULL, options->timeout_ms, &conn, err);
-        if (status == DAL_OK)
+        status = connect_to_check(&m, options->catalog_url, NULL, &conn, err);
+        if (status == DAL_OK && conn)
                 status = check_catalog(&m, conn, err);
         if (status == DAL_OK && !out->existed) {
                 status = for_each_shard(&m, "checking", check_shard, err);
+                /* Only now that nothing stands in the way a file may be made. */
+                if (status == DAL_OK && !conn)
+                        status = ctl_connect(options->catalog_url, NULL, true, options->timeout_ms, &conn,
+                                             err);
                 if (status == DAL_OK)
                         status = prepare_catalog(&m, conn, err);
                 if (status == DAL_OK)

@@ -86,8 +86,9 @@ void ctl_progress_end(void);
 /* targets.c: the databases behind a URL. */
 const dal_driver *const *ctl_drivers(size_t *n_out);
 typedef struct ctl_target {
-        char label[24]; /* "shard 3", "catalog" */
-        char *url;      /* without password */
+        char label[24];  /* "shard 3", "catalog" */
+        char *url;       /* without password */
+        bool is_catalog; /* also where a shard is it too */
         const char *driver;
         uint32_t n_slots;
         uint16_t shard;   /* its number; DAL_NO_SHARD for the catalog */
@@ -96,17 +97,22 @@ typedef struct ctl_target {
 typedef struct ctl_targets {
         const ctl_options *options;
         dal_cluster *cluster;
-        bool is_catalog; /* the URL names a catalog, not a single database */
+        char *catalog_url; /* without password; NULL for a single database */
+        bool may_create;   /* files that are missing */
+        bool is_catalog;   /* the URL names a catalog, not a single database */
         ctl_target *targets;
-        size_t n_targets; /* the catalog, if there is one, then the shards */
+        size_t n_targets; /* each database once: the catalog unless it is a shard too, then the shards */
 } ctl_targets;
-dal_status ctl_targets_open(const ctl_options *options, ctl_targets *out, dal_error *err);
+/* Unless `may_create`, a file that is missing is an error and is not made. */
+dal_status ctl_targets_open(const ctl_options *options, bool may_create, ctl_targets *out, dal_error *err);
 void ctl_targets_close(ctl_targets *targets);
 dal_status ctl_target_connect(const ctl_targets *targets, size_t i_target, dal_conn **out, dal_error *err);
 void ctl_target_release(const ctl_targets *targets, size_t i_target, dal_conn *conn);
 /* Opens a plain connection; `base` may be NULL and lends user and password otherwise. */
-dal_status ctl_connect(const char *url, const dal_dsn *base, uint32_t timeout_ms, dal_conn **out,
-                       dal_error *err);
+dal_status ctl_connect(const char *url, const dal_dsn *base, bool may_create, uint32_t timeout_ms,
+                       dal_conn **out, dal_error *err);
+/* Says whether a URL is one of an engine without a server. */
+bool ctl_is_embedded(const char *url);
 /* The folder that holds an area's scripts: --dir, "schema", the installed one; the first that has the area. NULL
    and a complaint if none has. Static or borrowed from options. */
 const char *ctl_schema_dir(const ctl_options *options, const char *area);

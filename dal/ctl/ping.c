@@ -82,7 +82,7 @@ int ctl_ping(const ctl_options *options)
         ctl_table *table;
         json_t *list;
         int exit_code = CTL_CLEAN;
-        if (ctl_targets_open(options, &targets, &err) != DAL_OK) {
+        if (ctl_targets_open(options, false, &targets, &err) != DAL_OK) {
                 ctl_complain("%s", err.message);
                 return CTL_FAILED;
         }
@@ -207,7 +207,7 @@ int ctl_locate(const ctl_options *options)
         }
         if (!read_key(options, &key))
                 return CTL_USAGE;
-        if (ctl_targets_open(options, &targets, &err) != DAL_OK) {
+        if (ctl_targets_open(options, false, &targets, &err) != DAL_OK) {
                 ctl_complain("%s", err.message);
                 return CTL_FAILED;
         }

@@ -83,7 +83,7 @@ static bool choose_areas(const ctl_options *options, verb v, area_list *list)
         if (options->n_areas == 0)
                 return find_areas(options, list);
         /* A folder without the library's own area is completed by the installed one. */
-        if (v == APPLY && own && own != options->dir && options->dir)
+        if (v == APPLY && own && strcmp(own, options->dir ? options->dir : "schema") != 0)
                 add_area(list, "dal", own);
         for (size_t i = 0; i < options->n_areas; i++) {
                 const char *dir = ctl_schema_dir(options, options->areas[i]);
@@ -238,7 +238,14 @@ static int exit_of(const work *w, dal_status status)
         int code = ctl_view_exit(&w->view);
         switch (status) {
         case DAL_OK:
-                return w->verb == APPLY ? CTL_CLEAN : code;
+                if (w->verb == STATUS)
+                        return code;
+                if (w->verb == APPLY)
+                        return CTL_CLEAN;
+                /* Apply would not refuse: a file that is gone is in nobody's way while nothing is pending. */
+                return w->view.total.n_failed > 0    ? CTL_FAILED
+                       : w->view.total.n_pending > 0 ? CTL_PENDING
+                                                     : CTL_CLEAN;
         case DAL_ERR_BUSY:
                 return CTL_LOCKED;
         case DAL_ERR_STATE:
@@ -251,6 +258,10 @@ static int exit_of(const work *w, dal_status status)
 static void print_result(const work *w, dal_status status, int exit_code, const dal_error *err)
 {
         static const char *const names[] = {"apply", "status", "plan"};
+        if (status == DAL_OK && w->verb != STATUS && w->view.total.n_drifted > 0)
+                ctl_warn("the files of %u applied scripts are gone: with nothing else to apply that is no "
+                         "harm; `dalctl schema status` names them",
+                         w->view.total.n_drifted);
         if (w->options->json)
                 ctl_view_print_json(&w->view, names[w->verb], exit_code, status ? err : NULL);
         else if (w->verb == STATUS)
@@ -281,7 +292,7 @@ static int run(const ctl_options *options, verb v)
                 free_areas(&w.areas);
                 return CTL_USAGE;
         }
-        status = ctl_targets_open(options, &w.targets, &err);
+        status = ctl_targets_open(options, v == APPLY, &w.targets, &err);
         w.view.targets = &w.targets;
         if (status)
                 ctl_complain("%s", err.message);
@@ -322,7 +333,8 @@ static bool choose_target(const ctl_options *options, const ctl_targets *targets
                 (void)snprintf(number, sizeof number, "%u", targets->targets[i].shard);
                 *out = i;
                 if (strcmp(options->shards[0], number) == 0 ||
-                    strcmp(options->shards[0], targets->targets[i].label) == 0)
+                    strcmp(options->shards[0], targets->targets[i].label) == 0 ||
+                    (targets->targets[i].is_catalog && strcmp(options->shards[0], "catalog") == 0))
                         return true;
         }
         ctl_complain("say which database by --shard N (0, 1, ...) or --shard catalog; `dalctl cluster show` "
@@ -350,7 +362,7 @@ int ctl_schema_mark(const ctl_options *options)
         schema.lock_wait_ms = options->timeout_ms;
         if (!schema.dir)
                 return CTL_USAGE;
-        status = ctl_targets_open(options, &targets, &err);
+        status = ctl_targets_open(options, false, &targets, &err);
         if (status == DAL_OK && !choose_target(options, &targets, &i_target)) {
                 ctl_targets_close(&targets);
                 return CTL_USAGE;

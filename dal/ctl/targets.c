@@ -35,12 +35,91 @@ const dal_driver *const *ctl_drivers(size_t *n_out)
         return drivers;
 }
 
-dal_status ctl_connect(const char *url, const dal_dsn *base, uint32_t timeout_ms, dal_conn **out,
-                       dal_error *err)
+/* ---- drivers that create nothing ---------------------------------------------------------------------- */
+
+static bool has_word(const char *words, const char *word)
+{
+        size_t size = strlen(word);
+        for (const char *at = words; (at = strstr(at, word)) != NULL; at += size)
+                if ((at == words || at[-1] == ' ') && (at[size] == ' ' || at[size] == '\0'))
+                        return true;
+        return false;
+}
+
+/* Opens an embedded database that exists: mode=rw, unless the URL says which mode. */
+static dal_status open_existing(void *conn, const dal_open_args *args, dal_deadline deadline, dal_error *err)
+{
+        size_t n_drivers;
+        const dal_driver *const *drivers = ctl_drivers(&n_drivers);
+        const dal_driver *driver = dal_driver_find(drivers, n_drivers, dal_dsn_scheme(args->dsn), err);
+        dal_open_args existing = *args;
+        const char *url = dal_dsn_redacted(args->dsn);
+        dal_dsn *dsn = NULL;
+        char *text;
+        size_t size = strlen(url) + sizeof "?mode=rw";
+        dal_status status;
+        if (!driver)
+                return DAL_ERR_ARG;
+        if (dal_dsn_get(args->dsn, "mode"))
+                return driver->open(conn, args, deadline, err);
+        text = ctl_resize(NULL, size, 1);
+        (void)snprintf(text, size, "%s%cmode=rw", url, strchr(url, '?') ? '&' : '?');
+        status = dal_dsn_parse(text, &dsn, err);
+        dal_mem_free(text);
+        existing.dsn = dsn;
+        if (status == DAL_OK)
+                status = driver->open(conn, &existing, deadline, err);
+        dal_dsn_free(dsn);
+        if (status && err && err->error_class == DAL_CLASS_UNDEFINED_OBJECT)
+                (void)dal_error_set(err, DAL_CLASS_UNDEFINED_OBJECT,
+                                    "%s does not exist: is the name right? This command creates nothing; "
+                                    "`dalctl schema apply` and `dalctl cluster init` do",
+                                    url);
+        return status;
+}
+
+/* A mistyped name must not leave an empty database behind, not even of a shard that the catalog names. */
+static const dal_driver *const *careful_drivers(size_t *n_out)
+{
+        static dal_driver copies[4];
+        static const dal_driver *drivers[4];
+        const dal_driver *const *given = ctl_drivers(n_out);
+        for (size_t i = 0; i < *n_out; i++) {
+                drivers[i] = given[i];
+                if ((given[i]->caps & DAL_CAP_EMBEDDED) == 0 || !has_word(given[i]->keys, "mode"))
+                        continue;
+                if (!copies[i].open) { /* else a pool may be reading it */
+                        copies[i] = *given[i];
+                        copies[i].open = open_existing;
+                }
+                drivers[i] = &copies[i];
+        }
+        return drivers;
+}
+
+static const dal_driver *const *choose_drivers(bool may_create, size_t *n_out)
+{
+        return may_create ? ctl_drivers(n_out) : careful_drivers(n_out);
+}
+
+bool ctl_is_embedded(const char *url)
+{
+        size_t n_drivers;
+        const dal_driver *const *drivers = ctl_drivers(&n_drivers);
+        const dal_driver *driver = NULL;
+        dal_dsn *dsn = NULL;
+        if (dal_dsn_parse(url, &dsn, NULL) == DAL_OK)
+                driver = dal_driver_find(drivers, n_drivers, dal_dsn_scheme(dsn), NULL);
+        dal_dsn_free(dsn);
+        return driver && (driver->caps & DAL_CAP_EMBEDDED) != 0;
+}
+
+dal_status ctl_connect(const char *url, const dal_dsn *base, bool may_create, uint32_t timeout_ms,
+                       dal_conn **out, dal_error *err)
 {
         dal_conn_options options = DAL_CONN_OPTIONS_INIT;
         size_t n_drivers;
-        const dal_driver *const *drivers = ctl_drivers(&n_drivers);
+        const dal_driver *const *drivers = choose_drivers(may_create, &n_drivers);
         const dal_driver *driver = NULL;
         dal_dsn *dsn = NULL;
         dal_status status = dal_dsn_parse(url, &dsn, err);
@@ -76,16 +155,27 @@ static ctl_target *add_target(ctl_targets *targets, const char *url, const char 
         return target;
 }
 
+/* One database is one target: a catalog that is a shard too is listed as that shard. */
 static dal_status add_catalog(ctl_targets *targets, dal_error *err)
 {
+        uint16_t n_shards = dal_cluster_n_shards(targets->cluster);
+        ctl_target *target;
         dal_dsn *dsn = NULL;
         dal_status status = dal_dsn_parse(targets->options->url, &dsn, err);
-        if (status == DAL_OK) {
-                ctl_target *target = add_target(targets, dal_dsn_redacted(dsn), "");
-                (void)snprintf(target->label, sizeof target->label, "catalog");
-        }
+        if (status)
+                return status;
+        targets->catalog_url = ctl_strdup(dal_dsn_redacted(dsn));
         dal_dsn_free(dsn);
-        return status;
+        for (uint16_t i = 0; i < n_shards; i++) {
+                dal_shard_info info;
+                status = dal_cluster_shard_info(targets->cluster, i, &info, err);
+                if (status || strcmp(info.url, targets->catalog_url) == 0)
+                        return status;
+        }
+        target = add_target(targets, targets->catalog_url, "");
+        target->is_catalog = true;
+        (void)snprintf(target->label, sizeof target->label, "catalog");
+        return DAL_OK;
 }
 
 static dal_status add_shards(ctl_targets *targets, dal_error *err)
@@ -101,6 +191,7 @@ static dal_status add_shards(ctl_targets *targets, dal_error *err)
                 target->shard = info.shard;
                 target->i_shard = i;
                 target->n_slots = info.n_slots;
+                target->is_catalog = targets->is_catalog && strcmp(info.url, targets->catalog_url) == 0;
                 if (targets->is_catalog)
                         (void)snprintf(target->label, sizeof target->label, "shard %u", info.shard);
                 else
@@ -109,14 +200,15 @@ static dal_status add_shards(ctl_targets *targets, dal_error *err)
         return DAL_OK;
 }
 
-dal_status ctl_targets_open(const ctl_options *options, ctl_targets *out, dal_error *err)
+dal_status ctl_targets_open(const ctl_options *options, bool may_create, ctl_targets *out, dal_error *err)
 {
         dal_cluster_options cluster_options = DAL_CLUSTER_OPTIONS_INIT;
         size_t n_drivers;
-        const dal_driver *const *drivers = ctl_drivers(&n_drivers);
+        const dal_driver *const *drivers = choose_drivers(may_create, &n_drivers);
         dal_status status;
         memset(out, 0, sizeof *out);
         out->options = options;
+        out->may_create = may_create;
         cluster_options.service = "dalctl";
         cluster_options.timeout_ms = options->timeout_ms;
         cluster_options.pool.connect_timeout_ms = options->timeout_ms;
@@ -144,6 +236,7 @@ void ctl_targets_close(ctl_targets *targets)
         for (size_t i = 0; i < targets->n_targets; i++)
                 dal_mem_free(targets->targets[i].url);
         dal_mem_free(targets->targets);
+        dal_mem_free(targets->catalog_url);
         memset(targets, 0, sizeof *targets);
 }
 
@@ -151,7 +244,8 @@ dal_status ctl_target_connect(const ctl_targets *targets, size_t i_target, dal_c
 {
         const ctl_target *target = &targets->targets[i_target];
         if (target->shard == DAL_NO_SHARD)
-                return ctl_connect(targets->options->url, NULL, targets->options->timeout_ms, out, err);
+                return ctl_connect(targets->options->url, NULL, targets->may_create,
+                                   targets->options->timeout_ms, out, err);
         return dal_cluster_lease(targets->cluster, target->i_shard, out, err);
 }
 

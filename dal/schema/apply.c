@@ -23,6 +23,13 @@ static void back_off(uint32_t attempt)
 
 /* ---- what a failure means ----------------------------------------------------------------------------- */
 
+/* Leaves out the connection's name of the request, which says less than the script's path. */
+static const char *bare_message(const char *message)
+{
+        static const char request[] = "script: ";
+        return strncmp(message, request, sizeof request - 1) == 0 ? message + sizeof request - 1 : message;
+}
+
 /* Puts place and remedy in front of a server's message, keeping everything else of the error. */
 static dal_status explain(dal_error *err, dal_status status, const dal__script *script, uint32_t i_statement,
                           const char *remedy)
@@ -30,7 +37,7 @@ static dal_status explain(dal_error *err, dal_status status, const dal__script *
         dal_error cause = *err;
         (void)dal_error_set(err, cause.error_class, "%s, line %u: statement %u of %u failed (%s): %s",
                             script->path, script->statements[i_statement].line, i_statement + 1,
-                            script->n_statements, remedy, cause.message);
+                            script->n_statements, remedy, bare_message(cause.message));
         memcpy(cause.message, err->message, sizeof cause.message);
         *err = cause;
         return status;
@@ -55,12 +62,18 @@ static dal_status blame(dal_error *err, dal_status status, const dal__script *sc
 }
 
 /* Writes the script's row; a unique violation means that another session was faster. */
+static dal_status save_until(dal__apply_job *job, const dal__script *script, const dal__history_row *row,
+                             dal_deadline deadline, dal_error *err)
+{
+        dal_status status = dal__history_save_until(job->conn, job->area, row, deadline, err);
+        job->was_raced = status && err->error_class == DAL_CLASS_UNIQUE;
+        return status ? blame(err, status, script, "its row in dal_schema_history can't be written") : DAL_OK;
+}
+
 static dal_status save(dal__apply_job *job, const dal__script *script, const dal__history_row *row,
                        dal_error *err)
 {
-        dal_status status = dal__history_save(job->conn, job->area, row, err);
-        job->was_raced = status && err->error_class == DAL_CLASS_UNIQUE;
-        return status ? blame(err, status, script, "its row in dal_schema_history can't be written") : DAL_OK;
+        return save_until(job, script, row, dal_clock_after_ms(DAL__HISTORY_STATEMENT_MS), err);
 }
 
 /* ---- reporting ---------------------------------------------------------------------------------------- */
@@ -195,10 +208,14 @@ static dal_status claim(dal__apply_job *job, const dal__script *script, const da
                         dal_error *err)
 {
         dal_deadline deadline = dal_clock_after_ms(job->lock_wait_ms);
+        /* With a server apply's own lock is held by now, and nothing is left to wait for. */
+        dal_deadline row_deadline = (dal_conn_driver(job->conn)->caps & DAL_CAP_EMBEDDED) != 0
+                                            ? deadline
+                                            : dal_clock_after_ms(DAL__HISTORY_STATEMENT_MS);
         for (uint32_t attempt = 0;; attempt++) {
                 dal_status status = dal_conn_begin(job->conn, DAL_ISOLATION_DEFAULT, false, deadline, err);
                 if (status == DAL_OK && job->history.exists)
-                        status = save(job, script, row, err);
+                        status = save_until(job, script, row, row_deadline, err);
                 if (status == DAL_OK)
                         return DAL_OK;
                 roll_back(job);
@@ -275,7 +292,7 @@ static dal_status fail_step(dal__apply_job *job, const dal__script *script, dal_
                 return status;
         }
         row->state = DAL__HISTORY_FAILED;
-        (void)snprintf(row->note, sizeof row->note, "%s", err->message);
+        (void)snprintf(row->note, sizeof row->note, "%s", bare_message(err->message));
         if (!job->history.exists || dal__history_save(job->conn, job->area, row, NULL) != DAL_OK)
                 (void)snprintf(remedy, sizeof remedy, "mend it and apply again");
         else if (i_statement == 0)

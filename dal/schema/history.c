@@ -7,8 +7,6 @@
 
 #include <dal/version.h>
 
-#define OWN_STATEMENT_MS 30000u /* for the statements of this file */
-
 /* ---- statements --------------------------------------------------------------------------------------- */
 
 static const dal_stmt find_table = DAL_STMT(
@@ -94,7 +92,7 @@ static const dal_stmt set_limits = DAL_STMT(
 
 static dal_deadline soon(void)
 {
-        return dal_clock_after_ms(OWN_STATEMENT_MS);
+        return dal_clock_after_ms(DAL__HISTORY_STATEMENT_MS);
 }
 
 /* ---- rows --------------------------------------------------------------------------------------------- */
@@ -223,6 +221,12 @@ dal__history_row *dal__history_find(const dal__history *history, const char *ver
 
 dal_status dal__history_save(dal_conn *conn, const char *area, const dal__history_row *row, dal_error *err)
 {
+        return dal__history_save_until(conn, area, row, soon(), err);
+}
+
+dal_status dal__history_save_until(dal_conn *conn, const char *area, const dal__history_row *row,
+                                   dal_deadline deadline, dal_error *err)
+{
         const dal_value values[] = {
                 dal_text(row->name),
                 dal_text(row->sha256),
@@ -241,9 +245,9 @@ dal_status dal__history_save(dal_conn *conn, const char *area, const dal__histor
         };
         const dal_params params = {values, sizeof values / sizeof values[0]};
         int64_t n_rows = 0;
-        dal_status status = dal_conn_exec(conn, &update_row, params, soon(), &n_rows, err);
+        dal_status status = dal_conn_exec(conn, &update_row, params, deadline, &n_rows, err);
         if (status == DAL_OK && n_rows == 0)
-                status = dal_conn_exec(conn, &insert_row, params, soon(), &n_rows, err);
+                status = dal_conn_exec(conn, &insert_row, params, deadline, &n_rows, err);
         return status;
 }
 

@@ -44,6 +44,10 @@ dal__history_row *dal__history_find(const dal__history *history, const char *ver
  * was faster.
  */
 dal_status dal__history_save(dal_conn *conn, const char *area, const dal__history_row *row, dal_error *err);
+dal_status dal__history_save_until(dal_conn *conn, const char *area, const dal__history_row *row,
+                                   dal_deadline deadline, dal_error *err);
+/* The limit of each statement that has no other. */
+#define DAL__HISTORY_STATEMENT_MS 30000u
 /* Microseconds since 1970, by the wall clock. */
 int64_t dal__history_now_us(void);
 

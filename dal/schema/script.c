@@ -363,6 +363,58 @@ static dal_status scan_folder(dal__script_list *list, const char *folder, bool *
         return status;
 }
 
+static dal_status fail_place(const char *folder, const char *file, dal_error *err)
+{
+        static const char known[] =
+#define DIALECT_NAME(name, parent) " " #name
+                DAL_DIALECT_LIST(DIALECT_NAME);
+#undef DIALECT_NAME
+        return dal_error_set(err, DAL_CLASS_ARGUMENT,
+                             "%s/%s would never be applied: scripts belong in a folder of the area that is "
+                             "named by a dialect, one of:%s",
+                             folder, file, known);
+}
+
+static bool is_dialect(const char *name)
+{
+#define IS_DIALECT(dialect, parent) strcmp(name, #dialect) == 0 ||
+        return DAL_DIALECT_LIST(IS_DIALECT) false;
+#undef IS_DIALECT
+}
+
+/* Refuses the first script that stands in a folder; what is no folder, or can't be read, holds none. */
+static dal_status refuse_scripts(const char *folder, dal_error *err)
+{
+        dal_status status = DAL_OK;
+        DIR *dir = opendir(folder);
+        const struct dirent *entry;
+        while (dir && status == DAL_OK && (entry = readdir(dir)) != NULL)
+                if (entry->d_name[0] != '.' && ends_in_sql(entry->d_name))
+                        status = fail_place(folder, entry->d_name, err);
+        if (dir)
+                (void)closedir(dir);
+        return status;
+}
+
+/* A script that a typing error hides must not be passed over in silence. */
+static dal_status check_places(const char *base, dal_error *err)
+{
+        dal_status status = refuse_scripts(base, err);
+        DIR *dir = opendir(base);
+        const struct dirent *entry;
+        while (dir && status == DAL_OK && (entry = readdir(dir)) != NULL) {
+                char *folder;
+                if (entry->d_name[0] == '.' || is_dialect(entry->d_name))
+                        continue;
+                folder = join(base, entry->d_name, NULL);
+                status = folder ? refuse_scripts(folder, err) : fail_memory(err);
+                dal_mem_free(folder);
+        }
+        if (dir)
+                (void)closedir(dir);
+        return status;
+}
+
 static dal_status scan_folders(dal__script_list *list, const char *dir, const char *area, dal_dialect dialect,
                                dal_error *err)
 {
@@ -372,7 +424,8 @@ static dal_status scan_folders(dal__script_list *list, const char *dir, const ch
         dal_dialect at = dialect;
         if (!base)
                 return fail_memory(err);
-        for (;;) {
+        status = check_places(base, err);
+        while (status == DAL_OK) {
                 char *folder = join(base, dal_stmt_dialect_name(at), NULL);
                 status = folder ? scan_folder(list, folder, &found, err) : fail_memory(err);
                 dal_mem_free(folder);
