@@ -13,13 +13,17 @@
 
 /* ---- calls ---- */
 
-void dal__mysql_begin(dal__mysql_conn *conn, dal_deadline deadline, bool may_stop)
+void dal__mysql_begin_until(dal__mysql_conn *conn, dal_deadline deadline, dal_deadline limit, bool may_stop)
 {
         conn->call.deadline = deadline;
-        conn->call.limit =
-                deadline > DAL_FOREVER - DAL__MYSQL_GRACE_NS ? DAL_FOREVER : deadline + DAL__MYSQL_GRACE_NS;
+        conn->call.limit = limit;
         conn->call.stop = may_stop ? conn : NULL;
         dal__mysql_call_begin(&conn->call);
+}
+
+void dal__mysql_begin(dal__mysql_conn *conn, dal_deadline deadline, bool may_stop)
+{
+        dal__mysql_begin_until(conn, deadline, 0, may_stop);
 }
 
 void dal__mysql_end(dal__mysql_conn *conn)

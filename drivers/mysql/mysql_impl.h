@@ -216,7 +216,7 @@ dal_status dal__mysql_stmt_run(dal__mysql_conn *conn, const dal_request *request
 /** Marks a statement for closing; no I/O. */
 void dal__mysql_stmt_retire(dal__mysql_conn *conn, dal__mysql_stmt *stmt);
 /** Closes the statements marked so; writes, but waits for nothing. */
-void dal__mysql_stmt_close_retired(dal__mysql_conn *conn);
+void dal__mysql_stmt_close_retired(dal__mysql_conn *conn, dal_deadline deadline);
 /** Frees every statement of a connection whose session is closed. */
 void dal__mysql_stmt_free_all(dal__mysql_conn *conn);
 
@@ -302,6 +302,8 @@ static inline bool dal__mysql_more_results(const dal__mysql_conn *conn)
 dal_status dal__mysql_fail(dal__mysql_conn *conn, MYSQL_STMT *handle, dal_error *err);
 /** Begins a call on the connection. `may_stop`: at the deadline the statement may be stopped by KILL QUERY. */
 void dal__mysql_begin(dal__mysql_conn *conn, dal_deadline deadline, bool may_stop);
+/** The same with another time than the usual grace for stopping the statement and reading the answer. */
+void dal__mysql_begin_until(dal__mysql_conn *conn, dal_deadline deadline, dal_deadline limit, bool may_stop);
 /** Refuses a request of `size` bytes that the server would not receive. */
 dal_status dal__mysql_check_size(const dal__mysql_conn *conn, uint64_t size, dal_error *err);
 void dal__mysql_end(dal__mysql_conn *conn);

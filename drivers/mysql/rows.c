@@ -393,12 +393,11 @@ DAL_COLD static dal_status drain(dal__mysql_conn *conn, bool stopped, dal_deadli
         dal_status s;
         int rc, n_rows = 0;
 
-        if (stopped) {
+        if (stopped)
                 dal__mysql_begin(conn, limit, false);
-        } else {
-                dal__mysql_begin(conn, dal_clock_earlier(limit, dal_clock_now() + DRAIN_NS), true);
-                conn->call.limit = limit;
-        }
+        else
+                dal__mysql_begin_until(conn, dal_clock_earlier(limit, dal_clock_now() + DRAIN_NS), limit,
+                                       true);
         while ((rc = mysql_stmt_fetch(handle)) == 0 || rc == MYSQL_DATA_TRUNCATED) {
                 if (++n_rows % CLOCK_ROWS == 0)
                         dal__mysql_call_check(&conn->call);

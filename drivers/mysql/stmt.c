@@ -49,12 +49,11 @@ void dal__mysql_stmt_retire(dal__mysql_conn *conn, dal__mysql_stmt *stmt)
         push(&conn->retired, stmt);
 }
 
-void dal__mysql_stmt_close_retired(dal__mysql_conn *conn)
+void dal__mysql_stmt_close_retired(dal__mysql_conn *conn, dal_deadline deadline)
 {
         if (!conn->retired)
                 return;
-        dal__mysql_begin(conn, DAL_FOREVER, false);
-        conn->call.deadline = conn->call.limit = dal_clock_now();
+        dal__mysql_begin(conn, deadline, false);
         while (conn->retired) {
                 dal__mysql_stmt *stmt = conn->retired;
                 unlink_stmt(stmt);
@@ -296,7 +295,7 @@ DAL_COLD static dal_status run_again(dal__mysql_conn *conn, const dal_request *r
         dal_status s = failed;
 
         if (!conn->broken && may_prepare_again(err, text)) {
-                dal__mysql_stmt_close_retired(conn);
+                dal__mysql_stmt_close_retired(conn, deadline);
                 s = run_once(conn, request, deadline, stmt_out, err);
         }
         if (s)
@@ -311,7 +310,7 @@ dal_status dal__mysql_stmt_run(dal__mysql_conn *conn, const dal_request *request
         dal_status s;
 
         if (conn->retired)
-                dal__mysql_stmt_close_retired(conn);
+                dal__mysql_stmt_close_retired(conn, deadline);
         s = run_once(conn, request, deadline, &stmt, err);
         if (s)
                 s = run_again(conn, request, deadline, &stmt, s, err);
