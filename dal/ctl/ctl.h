@@ -132,8 +132,11 @@ typedef struct ctl_view {
         ctl_script *scripts;
         size_t n_scripts;
         dal_schema_report total;
+        const ctl_target *failed; /* where the first failure was; NULL without one */
 } ctl_view;
 void ctl_view_add(ctl_view *view, size_t i_target, const dal_script_info *info);
+/* Like ctl_view_add(), with why the script failed. */
+void ctl_view_add_failed(ctl_view *view, size_t i_target, const dal_script_info *info, const char *note);
 void ctl_view_count(ctl_view *view, const dal_schema_report *report);
 int ctl_view_exit(const ctl_view *view);
 void ctl_view_print_matrix(const ctl_view *view);

@@ -31,12 +31,34 @@ typedef struct pong {
         int64_t ping_us;
 } pong;
 
+/*
+ * A pool would try again until the time is up; a ping tells at once that nobody is there. The URL of a shard has lost
+ * its own password, if it has one: then only the pool can say more.
+ */
+static dal_status knock(const ctl_targets *targets, size_t i, dal_error *err)
+{
+        const ctl_target *target = &targets->targets[i];
+        dal_dsn *base = NULL;
+        dal_conn *conn = NULL;
+        dal_status status;
+        if (!targets->is_catalog || target->is_catalog || ctl_is_embedded(target->url))
+                return DAL_OK; /* asked already, or a file */
+        status = dal_dsn_parse(targets->options->url, &base, err);
+        if (status == DAL_OK)
+                status = ctl_connect(target->url, base, false, targets->options->timeout_ms, &conn, err);
+        dal_conn_close(conn);
+        dal_dsn_free(base);
+        return status == DAL_ERR_AUTH ? DAL_OK : status;
+}
+
 static void ping_one(const ctl_targets *targets, size_t i, pong *out)
 {
         dal_conn *conn = NULL;
         int64_t start;
         out->err = (dal_error)DAL_ERROR_INIT;
-        out->status = ctl_target_connect(targets, i, &conn, &out->err);
+        out->status = knock(targets, i, &out->err);
+        if (out->status == DAL_OK)
+                out->status = ctl_target_connect(targets, i, &conn, &out->err);
         if (out->status)
                 return;
         start = dal_clock_now();
@@ -82,7 +104,10 @@ int ctl_ping(const ctl_options *options)
         ctl_table *table;
         json_t *list;
         int exit_code = CTL_CLEAN;
-        if (ctl_targets_open(options, false, &targets, &err) != DAL_OK) {
+        dal_conn *first = NULL;
+        dal_status status = ctl_connect(options->url, NULL, false, options->timeout_ms, &first, &err);
+        dal_conn_close(first);
+        if (status || ctl_targets_open(options, false, &targets, &err) != DAL_OK) {
                 ctl_complain("%s", err.message);
                 return CTL_FAILED;
         }

@@ -111,7 +111,31 @@ typedef struct work {
         ctl_view view;
         char applied_by[65];
         size_t i_target;
+        bool is_at_step;    /* the last script told of was begun, and its end was not told */
+        dal_script_info at; /* that script; its text is only ours, in `step` */
+        char *step[5];
 } work;
+
+static void forget_step(work *w)
+{
+        for (size_t i = 0; i < sizeof w->step / sizeof w->step[0]; i++) {
+                dal_mem_free(w->step[i]);
+                w->step[i] = NULL;
+        }
+        w->is_at_step = false;
+}
+
+static void keep_step(work *w, const dal_script_info *info)
+{
+        forget_step(w);
+        w->at = *info;
+        w->at.area = w->step[0] = ctl_strdup(info->area);
+        w->at.version = w->step[1] = ctl_strdup(info->version);
+        w->at.name = w->step[2] = ctl_strdup(info->name);
+        w->at.path = w->step[3] = ctl_strdup(info->path);
+        w->at.statement = w->step[4] = ctl_strdup(info->statement);
+        w->is_at_step = true;
+}
 
 static void on_progress(void *arg, const dal_script_info *info)
 {
@@ -119,10 +143,12 @@ static void on_progress(void *arg, const dal_script_info *info)
         const ctl_target *target = &w->targets.targets[w->i_target];
         bool is_step = w->verb == APPLY && info->statement && info->state == DAL_SCRIPT_PENDING;
         if (is_step) {
+                keep_step(w, info);
                 ctl_progress_say("%s  %s %s_%s  statement %u of %u", target->label, info->area, info->version,
                                  info->name, info->n_done + 1, info->n_statements);
                 return;
         }
+        forget_step(w);
         ctl_progress_clear();
         ctl_view_add(&w->view, w->i_target, info);
         if (w->verb == APPLY && info->state == DAL_SCRIPT_APPLIED && !w->options->json) {
@@ -152,6 +178,13 @@ static dal_status do_area(work *w, dal_conn *conn, const area *a, dal_error *err
         options.progress_arg = w;
         status = w->verb == STATUS ? dal_schema_status(conn, &options, &report, err)
                                    : dal_schema_apply(conn, &options, &report, err);
+        /* A script that was taken back is pending again; for this run it is the one that failed. */
+        if (status && status != DAL_ERR_BUSY && w->is_at_step) {
+                ctl_view_add_failed(&w->view, w->i_target, &w->at, err->message);
+                report.n_failed++;
+                report.n_pending -= report.n_pending > 0;
+        }
+        forget_step(w);
         ctl_view_count(&w->view, &report);
         return status;
 }
@@ -163,12 +196,14 @@ static bool applies_to(const work *w, size_t i_target, const area *a)
 }
 
 /* Says what went wrong where; the first failure is the one that is returned. */
-static void note_failure(const work *w, size_t i_target, dal_status status, const dal_error *cause,
+static void note_failure(work *w, size_t i_target, dal_status status, const dal_error *cause,
                          dal_status *first, dal_error *err)
 {
         const ctl_target *target = &w->targets.targets[i_target];
         ctl_progress_end();
         ctl_complain("%s, %s: %s", target->label, target->url, cause->message);
+        if (!w->view.failed)
+                w->view.failed = target;
         if (*first)
                 return;
         *first = status;

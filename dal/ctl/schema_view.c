@@ -27,6 +27,13 @@ void ctl_view_add(ctl_view *view, size_t i_target, const dal_script_info *info)
         s->duration_ms = info->duration_ms;
 }
 
+void ctl_view_add_failed(ctl_view *view, size_t i_target, const dal_script_info *info, const char *note)
+{
+        dal_script_info failed = *info;
+        failed.note = note;
+        ctl_view_add(view, i_target, &failed);
+}
+
 void ctl_view_count(ctl_view *view, const dal_schema_report *report)
 {
         view->total.n_applied += report->n_applied;
@@ -333,6 +340,10 @@ void ctl_view_print_json(const ctl_view *view, const char *command, int exit_cod
                         root, "error",
                         json_pack("{s:s, s:s, s:s}", "status", dal_error_status_name(err->status), "class",
                                   dal_error_class_name(err->error_class), "message", err->message));
+        if (err && view->failed)
+                (void)json_object_update_new(
+                        json_object_get(root, "error"),
+                        json_pack("{s:s, s:s}", "database", view->failed->label, "url", view->failed->url));
         (void)json_dumpf(root, stdout, JSON_INDENT(2));
         (void)printf("\n");
         json_decref(root);
