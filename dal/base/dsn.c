@@ -7,23 +7,17 @@
 #include <dal/mem.h>
 #include <dal/value.h>
 
-const struct dal__dsn_key dal__dsn_keys[DAL__DSN_N_KEYS] = {
-        [DAL__DSN_HOST] = {"host", DAL__DSN_SERVERS},
-        [DAL__DSN_PORT] = {"port", DAL__DSN_SERVERS},
-        [DAL__DSN_USER] = {"user", DAL__DSN_SERVERS},
-        [DAL__DSN_PASSWORD] = {"password", DAL__DSN_SERVERS},
-        [DAL__DSN_DBNAME] = {"dbname", DAL__DSN_ALL},
-        [DAL__DSN_SSLMODE] = {"sslmode", DAL__DSN_ALL},
-        [DAL__DSN_SSLROOTCERT] = {"sslrootcert", DAL__DSN_SERVERS},
-        [DAL__DSN_SSLCERT] = {"sslcert", DAL__DSN_SERVERS},
-        [DAL__DSN_SSLKEY] = {"sslkey", DAL__DSN_SERVERS},
-        [DAL__DSN_APPLICATION_NAME] = {"application_name", DAL__DSN_ALL},
-        [DAL__DSN_SCHEMA] = {"schema", DAL__DSN_POSTGRES | DAL__DSN_OTHER},
-        [DAL__DSN_SOCKET] = {"socket", DAL__DSN_MYSQL | DAL__DSN_OTHER},
-        [DAL__DSN_SERVER_PUBLIC_KEY] = {"server_public_key", DAL__DSN_MYSQL | DAL__DSN_OTHER},
-        /* of single drivers: a key has its row once a driver reads it, or it would be ignored in silence */
-        [DAL__DSN_MODE] = {"mode", DAL__DSN_SQLITE | DAL__DSN_OTHER},
-        [DAL__DSN_FAKE] = {"fake", DAL__DSN_OTHER},
+const char *const dal__dsn_names[DAL__DSN_N_KEYS] = {
+        [DAL__DSN_HOST] = "host",
+        [DAL__DSN_PORT] = "port",
+        [DAL__DSN_USER] = "user",
+        [DAL__DSN_PASSWORD] = "password",
+        [DAL__DSN_PATH] = "dbname",
+        [DAL__DSN_SSLMODE] = "sslmode",
+        [DAL__DSN_SSLROOTCERT] = "sslrootcert",
+        [DAL__DSN_SSLCERT] = "sslcert",
+        [DAL__DSN_SSLKEY] = "sslkey",
+        [DAL__DSN_APPLICATION_NAME] = "application_name",
 };
 
 static const char *const tls_names[] = {
@@ -44,21 +38,7 @@ dal_status dal__dsn_malformed(dal_error *err, const char *why)
         return dal_error_set(err, DAL_CLASS_ARGUMENT, "the database URL is malformed: %s", why);
 }
 
-bool dal__dsn_is_scheme(const dal_dsn *dsn, const char *scheme)
-{
-        return strcmp(dsn->scheme, scheme) == 0;
-}
-
-unsigned dal__dsn_family(const dal_dsn *dsn)
-{
-        if (dal__dsn_is_scheme(dsn, "postgres"))
-                return DAL__DSN_POSTGRES;
-        if (dal__dsn_is_scheme(dsn, "mysql") || dal__dsn_is_scheme(dsn, "mariadb"))
-                return DAL__DSN_MYSQL;
-        return dal__dsn_is_scheme(dsn, "sqlite") ? DAL__DSN_SQLITE : DAL__DSN_OTHER;
-}
-
-static const char *value_or_empty(const dal_dsn *dsn, dal__dsn_key_id key)
+const char *dal__dsn_value(const dal_dsn *dsn, dal__dsn_key key)
 {
         return dsn->values[key] ? dsn->values[key] : "";
 }
@@ -70,15 +50,59 @@ static void drop(char *text)
         dal_mem_free(text);
 }
 
-void dal__dsn_set(dal_dsn *dsn, dal__dsn_key_id key, char *text)
+void dal__dsn_set(dal_dsn *dsn, dal__dsn_key key, char *text)
 {
         drop(dsn->values[key]);
         dsn->values[key] = text;
 }
 
+dal_status dal__dsn_set_path(dal_dsn *dsn, const char *text, dal_error *err)
+{
+        size_t n_slashes = dsn->path_only ? 0 : 1;
+        char *path = dal_mem_alloc(strlen(text) + n_slashes + 1);
+
+        if (!path)
+                return dal__dsn_no_memory(err);
+        path[0] = '/';
+        memcpy(path + n_slashes, text, strlen(text));
+        dal__dsn_set(dsn, DAL__DSN_PATH, path);
+        return DAL_OK;
+}
+
+static dal__dsn_extra *find_extra(const dal_dsn *dsn, const char *name)
+{
+        dal__dsn_extra *extra = dsn->extras;
+
+        while (extra && strcmp(extra->name, name) != 0)
+                extra = extra->next;
+        return extra;
+}
+
+dal_status dal__dsn_set_extra(dal_dsn *dsn, const char *name, char *text, dal_error *err)
+{
+        dal__dsn_extra *extra = find_extra(dsn, name), **end = &dsn->extras;
+
+        if (!extra) {
+                extra = dal_mem_alloc(sizeof *extra);
+                if (extra)
+                        extra->name = dal_mem_strdup(name, strlen(name));
+                if (!extra || !extra->name) {
+                        dal_mem_free(extra);
+                        drop(text);
+                        return dal__dsn_no_memory(err);
+                }
+                while (*end)
+                        end = &(*end)->next;
+                *end = extra;
+        }
+        drop(extra->value);
+        extra->value = text;
+        return DAL_OK;
+}
+
 static dal_status set_port(dal_dsn *dsn, dal_error *err)
 {
-        const char *text = value_or_empty(dsn, DAL__DSN_PORT);
+        const char *text = dal__dsn_value(dsn, DAL__DSN_PORT);
         uint32_t port = 0;
         size_t size = strlen(text);
 
@@ -91,7 +115,7 @@ static dal_status set_port(dal_dsn *dsn, dal_error *err)
         return DAL_OK;
 }
 
-static bool is_local_host(const char *host)
+bool dal__dsn_is_local_host(const char *host)
 {
         struct in_addr v4;
         struct in6_addr v6;
@@ -170,11 +194,11 @@ static void put_encoded(struct writer *w, const char *text, const char *safe)
 
 static void put_authority(struct writer *w, const dal_dsn *dsn)
 {
-        const char *host = value_or_empty(dsn, DAL__DSN_HOST);
+        const char *host = dal__dsn_value(dsn, DAL__DSN_HOST), *path = dal__dsn_value(dsn, DAL__DSN_PATH);
         bool is_v6 = strchr(host, ':') != NULL;
 
         put(w, "://");
-        if (value_or_empty(dsn, DAL__DSN_USER)[0]) {
+        if (dal__dsn_value(dsn, DAL__DSN_USER)[0]) {
                 put_encoded(w, dsn->values[DAL__DSN_USER], "");
                 put(w, "@");
         }
@@ -183,30 +207,54 @@ static void put_authority(struct writer *w, const dal_dsn *dsn)
                 put_encoded(w, host, is_v6 ? ":" : "");
                 put(w, is_v6 ? "]" : "");
         }
-        if (value_or_empty(dsn, DAL__DSN_PORT)[0]) {
+        if (dal__dsn_value(dsn, DAL__DSN_PORT)[0]) {
                 put(w, ":");
                 put(w, dsn->values[DAL__DSN_PORT]);
         }
-        if (value_or_empty(dsn, DAL__DSN_DBNAME)[0]) {
-                put(w, "/");
-                put_encoded(w, dsn->values[DAL__DSN_DBNAME], ":/");
-        }
+        if (path[0] && path[1])
+                put_encoded(w, path, ":/");
+}
+
+/* What stands for a path may also be the rest of a URL whose scheme or slashes were forgotten, password and all. */
+static bool may_be_login(const char *path)
+{
+        return strchr(path, '@') || (path[0] != ':' && strchr(path, ':'));
 }
 
 static void put_path(struct writer *w, const dal_dsn *dsn)
 {
-        const char *path = value_or_empty(dsn, DAL__DSN_DBNAME);
+        const char *path = dal__dsn_value(dsn, DAL__DSN_PATH);
+        bool keys_follow =
+                dsn->values[DAL__DSN_HOST] || dsn->values[DAL__DSN_PORT] || dsn->values[DAL__DSN_USER];
 
-        if (path[0] == '/' && dal__dsn_is_scheme(dsn, "sqlite")) {
-                put(w, "://");
-        } else {
-                put(w, ":");
-                if (path[0] == '/' && path[1] == '/') { /* or else it would read as an authority */
-                        put(w, "%2F");
-                        path++;
-                }
+        put(w, ":");
+        if (!dsn->resolved && may_be_login(path)) {
+                put(w, "...");
+                return;
+        }
+        if (path[0] == '/' && path[1] && !keys_follow) {
+                put(w, "//"); /* the usual way to write it */
+        } else if (path[0] == '/' && path[1] == '/') {
+                put(w, "%2F"); /* or else it would read as an authority */
+                path++;
         }
         put_encoded(w, path, ":/");
+}
+
+static bool stands_in_front(const dal_dsn *dsn, size_t key)
+{
+        if (key == DAL__DSN_PASSWORD || key == DAL__DSN_PATH)
+                return true;
+        return !dsn->path_only && (key == DAL__DSN_PORT || key == DAL__DSN_USER ||
+                                   (key == DAL__DSN_HOST && dal__dsn_value(dsn, DAL__DSN_HOST)[0] != '/'));
+}
+
+static void put_pair(struct writer *w, const char *before, const char *name, const char *value)
+{
+        put(w, before);
+        put_encoded(w, name, "");
+        put(w, "=");
+        put_encoded(w, value, ":/");
 }
 
 static dal_status set_redacted(dal_dsn *dsn, dal_error *err)
@@ -217,7 +265,9 @@ static dal_status set_redacted(dal_dsn *dsn, dal_error *err)
 
         for (size_t i = 0; i < DAL__DSN_N_KEYS; i++)
                 if (dsn->values[i])
-                        room += 3 * strlen(dsn->values[i]) + strlen(dal__dsn_keys[i].name) + 2;
+                        room += 3 * strlen(dsn->values[i]) + strlen(dal__dsn_names[i]) + 2;
+        for (const dal__dsn_extra *extra = dsn->extras; extra; extra = extra->next)
+                room += 3 * (strlen(extra->name) + strlen(extra->value)) + 5;
         w.text = dal_mem_alloc(room);
         if (!w.text)
                 return dal__dsn_no_memory(err);
@@ -227,16 +277,14 @@ static dal_status set_redacted(dal_dsn *dsn, dal_error *err)
         else
                 put_authority(&w, dsn);
         for (size_t i = 0; i < DAL__DSN_N_KEYS; i++) {
-                bool in_front = i == DAL__DSN_PORT || i == DAL__DSN_USER || i == DAL__DSN_PASSWORD ||
-                                i == DAL__DSN_DBNAME ||
-                                (i == DAL__DSN_HOST && value_or_empty(dsn, DAL__DSN_HOST)[0] != '/');
-
-                if (!dsn->values[i] || in_front)
+                if (!dsn->values[i] || stands_in_front(dsn, i))
                         continue;
-                put(&w, before);
-                put(&w, dal__dsn_keys[i].name);
-                put(&w, "=");
-                put_encoded(&w, dsn->values[i], ":/");
+                put_pair(&w, before, dal__dsn_names[i], dsn->values[i]);
+                before = "&";
+        }
+        /* Until a driver knows the key it may be a password's, with a slip of the pen. */
+        for (const dal__dsn_extra *extra = dsn->extras; extra; extra = extra->next) {
+                put_pair(&w, before, extra->name, dsn->resolved ? extra->value : "...");
                 before = "&";
         }
         w.text[w.size] = '\0';
@@ -244,25 +292,16 @@ static dal_status set_redacted(dal_dsn *dsn, dal_error *err)
         return DAL_OK;
 }
 
-/* Checks what the parts say together and works out the rest. */
-static dal_status finish(dal_dsn *dsn, dal_error *err)
+dal_status dal__dsn_finish(dal_dsn *dsn, dal_error *err)
 {
-        const char *host = value_or_empty(dsn, DAL__DSN_HOST);
-        bool socket = value_or_empty(dsn, DAL__DSN_SOCKET)[0] != '\0';
+        const char *host = dal__dsn_value(dsn, DAL__DSN_HOST);
         dal_status status = set_port(dsn, err);
 
         if (status)
                 return status;
         if (strchr(host, ','))
                 return dal__dsn_malformed(err, "several hosts are not supported: give one");
-        /* Else a host would be reached without TLS because a socket was named too. */
-        if (socket && !is_local_host(host))
-                return dal__dsn_malformed(err,
-                                          "it names both a socket and another machine's host: leave one out");
-        if (dal__dsn_is_scheme(dsn, "sqlite") && !value_or_empty(dsn, DAL__DSN_DBNAME)[0])
-                return dal__dsn_malformed(
-                        err, "it names no file: write sqlite:FILE, sqlite:///FILE or sqlite::memory:");
-        dsn->local = dsn->path_only || is_local_host(host);
+        dsn->local = dal__dsn_is_local_host(host);
         status = set_tls_mode(dsn, err);
         return status ? status : set_redacted(dsn, err);
 }
@@ -280,107 +319,12 @@ dal_status dal_dsn_parse(const char *url, dal_dsn **out, dal_error *err)
                 return dal__dsn_no_memory(err);
         status = dal__dsn_read(dsn, url, err);
         if (status == DAL_OK)
-                status = finish(dsn, err);
+                status = dal__dsn_finish(dsn, err);
         if (status) {
                 dal_dsn_free(dsn);
                 return status;
         }
         *out = dsn;
-        return DAL_OK;
-}
-
-static bool inherit(dal_dsn *dsn, const dal_dsn *base, dal__dsn_key_id key)
-{
-        char *text;
-
-        if (dsn->values[key] || !base->values[key])
-                return true;
-        text = dal_mem_strdup(base->values[key], strlen(base->values[key]));
-        dal__dsn_set(dsn, key, text);
-        return text != NULL;
-}
-
-/* Takes from `base` what `dsn` leaves open; false when there is no memory. */
-static bool inherit_all(dal_dsn *dsn, const dal_dsn *base)
-{
-        bool ok = true;
-
-        /* A password belongs to its user, and a key to its certificate. */
-        if (!dsn->values[DAL__DSN_USER] ||
-            strcmp(dsn->values[DAL__DSN_USER], value_or_empty(base, DAL__DSN_USER)) == 0)
-                ok = inherit(dsn, base, DAL__DSN_USER) && inherit(dsn, base, DAL__DSN_PASSWORD);
-        if (!dsn->values[DAL__DSN_SSLCERT] && !dsn->values[DAL__DSN_SSLKEY])
-                ok = ok && inherit(dsn, base, DAL__DSN_SSLCERT) && inherit(dsn, base, DAL__DSN_SSLKEY);
-        /* What is good enough on one machine must not weaken the way to another in silence. */
-        if (!base->local || is_local_host(value_or_empty(dsn, DAL__DSN_HOST)) ||
-            base->tls_mode == DAL_TLS_VERIFY_FULL)
-                ok = ok && inherit(dsn, base, DAL__DSN_SSLMODE);
-        return ok && inherit(dsn, base, DAL__DSN_SSLROOTCERT) &&
-               inherit(dsn, base, DAL__DSN_SERVER_PUBLIC_KEY) &&
-               inherit(dsn, base, DAL__DSN_APPLICATION_NAME);
-}
-
-/* A relative file is looked for where the base's file is, wherever the process was started. */
-static bool resolve_file(dal_dsn *dsn, const dal_dsn *base)
-{
-        const char *file = value_or_empty(dsn, DAL__DSN_DBNAME);
-        const char *base_file = value_or_empty(base, DAL__DSN_DBNAME);
-        const char *slash = strrchr(base_file, '/');
-        size_t size = slash ? (size_t)(slash - base_file) + 1 : 0;
-        char *path;
-
-        if (size == 0 || file[0] == '/' || file[0] == '\0' || strcmp(file, ":memory:") == 0)
-                return true;
-        path = dal_mem_alloc(size + strlen(file) + 1);
-        if (!path)
-                return false;
-        memcpy(path, base_file, size);
-        memcpy(path + size, file, strlen(file));
-        dal__dsn_set(dsn, DAL__DSN_DBNAME, path);
-        return true;
-}
-
-static bool copy_values(dal_dsn *copy, const dal_dsn *dsn)
-{
-        copy->path_only = dsn->path_only;
-        copy->scheme = dal_mem_strdup(dsn->scheme, strlen(dsn->scheme));
-        for (size_t i = 0; i < DAL__DSN_N_KEYS; i++)
-                if (!inherit(copy, dsn, (dal__dsn_key_id)i))
-                        return false;
-        return copy->scheme != NULL;
-}
-
-dal_status dal_dsn_derive(const dal_dsn *dsn, const dal_dsn *base, const char *dbname, dal_dsn **out,
-                          dal_error *err)
-{
-        dal_dsn *copy;
-        bool ok;
-        dal_status status;
-
-        if (!dsn || !out)
-                return dal_error_set(err, DAL_CLASS_ARGUMENT,
-                                     "dal_dsn_derive() needs a URL and a place for the result");
-        copy = dal_mem_alloc(sizeof *copy);
-        if (!copy)
-                return dal__dsn_no_memory(err);
-        ok = copy_values(copy, dsn);
-        if (ok && dbname) {
-                dal__dsn_set(copy, DAL__DSN_DBNAME, dal_mem_strdup(dbname, strlen(dbname)));
-                ok = copy->values[DAL__DSN_DBNAME] != NULL;
-        }
-        if (ok && base && strcmp(dsn->scheme, base->scheme) == 0) {
-                if (base != dsn)
-                        ok = inherit_all(copy, base);
-                /* A plain copy keeps its file; it stands where the base stands already. */
-                if (ok && dal__dsn_is_scheme(dsn, "sqlite") && (base != dsn || dbname))
-                        ok = resolve_file(copy, base);
-        }
-        status = ok ? finish(copy, err) : dal__dsn_no_memory(err);
-        if (status) {
-                dal_dsn_free(copy);
-                return status;
-        }
-        *out = copy;
         return DAL_OK;
 }
 
@@ -390,6 +334,14 @@ void dal_dsn_free(dal_dsn *dsn)
                 return;
         for (size_t i = 0; i < DAL__DSN_N_KEYS; i++)
                 drop(dsn->values[i]);
+        while (dsn->extras) {
+                dal__dsn_extra *extra = dsn->extras;
+
+                dsn->extras = extra->next;
+                drop(extra->value);
+                dal_mem_free(extra->name);
+                dal_mem_free(extra);
+        }
         dal_mem_free(dsn->scheme);
         dal_mem_free(dsn->redacted);
         dal_mem_free(dsn);
@@ -402,7 +354,7 @@ const char *dal_dsn_scheme(const dal_dsn *dsn)
 
 const char *dal_dsn_host(const dal_dsn *dsn)
 {
-        return value_or_empty(dsn, DAL__DSN_HOST);
+        return dal__dsn_value(dsn, DAL__DSN_HOST);
 }
 
 uint16_t dal_dsn_port(const dal_dsn *dsn)
@@ -412,7 +364,7 @@ uint16_t dal_dsn_port(const dal_dsn *dsn)
 
 const char *dal_dsn_user(const dal_dsn *dsn)
 {
-        return value_or_empty(dsn, DAL__DSN_USER);
+        return dal__dsn_value(dsn, DAL__DSN_USER);
 }
 
 const char *dal_dsn_password(const dal_dsn *dsn)
@@ -422,14 +374,25 @@ const char *dal_dsn_password(const dal_dsn *dsn)
 
 const char *dal_dsn_dbname(const dal_dsn *dsn)
 {
-        return value_or_empty(dsn, DAL__DSN_DBNAME);
+        const char *path = dal__dsn_value(dsn, DAL__DSN_PATH);
+
+        return path[0] == '/' ? path + 1 : path;
+}
+
+const char *dal_dsn_path(const dal_dsn *dsn)
+{
+        return dal__dsn_value(dsn, DAL__DSN_PATH);
 }
 
 const char *dal_dsn_get(const dal_dsn *dsn, const char *key)
 {
+        const dal__dsn_extra *extra = find_extra(dsn, key);
+
+        if (extra)
+                return extra->value;
         for (size_t i = 0; i < DAL__DSN_N_KEYS; i++)
-                if (strcmp(dal__dsn_keys[i].name, key) == 0)
-                        return dsn->values[i];
+                if (strcmp(dal__dsn_names[i], key) == 0 && dsn->values[i])
+                        return i == DAL__DSN_PATH ? dal_dsn_dbname(dsn) : dsn->values[i];
         return NULL;
 }
 

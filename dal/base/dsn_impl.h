@@ -4,57 +4,66 @@
 
 #include <dal/dsn.h>
 
-/* Whose URL a key may stand in. */
-#define DAL__DSN_POSTGRES 0x1u
-#define DAL__DSN_MYSQL    0x2u
-#define DAL__DSN_SQLITE   0x4u
-#define DAL__DSN_OTHER    0x8u
-#define DAL__DSN_SERVERS  (DAL__DSN_POSTGRES | DAL__DSN_MYSQL | DAL__DSN_OTHER)
-#define DAL__DSN_ALL      (DAL__DSN_SERVERS | DAL__DSN_SQLITE)
-
-typedef enum dal__dsn_key_id {
+/* The keys that are known without a driver. */
+typedef enum dal__dsn_key {
         DAL__DSN_HOST,
         DAL__DSN_PORT,
         DAL__DSN_USER,
         DAL__DSN_PASSWORD,
-        DAL__DSN_DBNAME,
+        DAL__DSN_PATH, /* "dbname" as a key */
         DAL__DSN_SSLMODE,
         DAL__DSN_SSLROOTCERT,
         DAL__DSN_SSLCERT,
         DAL__DSN_SSLKEY,
         DAL__DSN_APPLICATION_NAME,
-        DAL__DSN_SCHEMA,
-        DAL__DSN_SOCKET,
-        DAL__DSN_SERVER_PUBLIC_KEY,
-        DAL__DSN_MODE,
-        DAL__DSN_FAKE,
         DAL__DSN_N_KEYS
-} dal__dsn_key_id;
+} dal__dsn_key;
 
-/* One row per key, and the URLs it may stand in. */
-struct dal__dsn_key {
-        const char *name;
-        unsigned families;
-};
-extern const struct dal__dsn_key dal__dsn_keys[DAL__DSN_N_KEYS];
+extern const char *const dal__dsn_names[DAL__DSN_N_KEYS];
+
+/* A key that only a driver can know. */
+typedef struct dal__dsn_extra {
+        struct dal__dsn_extra *next;
+        char *name, *value;
+} dal__dsn_extra;
 
 struct dal_dsn {
         char *scheme;
-        char *values[DAL__DSN_N_KEYS]; /* decoded; NULL when not given */
+        char *values
+                [DAL__DSN_N_KEYS]; /* decoded; NULL when not given. With "//" a path begins with a slash */
+        dal__dsn_extra *extras;    /* in the URL's order */
         char *redacted;
         uint16_t port;
-        bool path_only; /* "sqlite:FILE": no authority */
+        bool path_only; /* no "//" behind the scheme: no authority */
+        bool resolved;  /* a driver knows all the keys, so their values may be shown */
         bool local;
         dal_tls_mode tls_mode;
 };
 
+/* What a driver says of its URLs. */
+typedef struct dal__dsn_rules {
+        bool is_file;               /* the path is a file's, and there is no server */
+        const char *inherited_keys; /* separated by a space */
+} dal__dsn_rules;
+
 /* Reads a URL into a zeroed `dsn`: the scheme and the values, decoded, each for itself. */
 dal_status dal__dsn_read(dal_dsn *dsn, const char *url, dal_error *err);
+/* Makes a resolved copy; `base` is NULL or another URL of the same driver. */
+dal_status dal__dsn_derive(const dal_dsn *dsn, const dal_dsn *base, const char *dbname,
+                           const dal__dsn_rules *rules, dal_dsn **out, dal_error *err);
+/* Checks what the values say together and works out the rest. */
+dal_status dal__dsn_finish(dal_dsn *dsn, dal_error *err);
 
-/* Sets a value, taking over `text`; what was there is wiped. */
-void dal__dsn_set(dal_dsn *dsn, dal__dsn_key_id key, char *text);
-bool dal__dsn_is_scheme(const dal_dsn *dsn, const char *scheme);
-unsigned dal__dsn_family(const dal_dsn *dsn);
+/* These two take over `text`, and wipe what was there. */
+void dal__dsn_set(dal_dsn *dsn, dal__dsn_key key, char *text);
+dal_status dal__dsn_set_extra(dal_dsn *dsn, const char *name, char *text, dal_error *err);
+/* Puts a path as the URL's syntax wants it; `text` is copied. */
+dal_status dal__dsn_set_path(dal_dsn *dsn, const char *text, dal_error *err);
+const char *dal__dsn_value(const dal_dsn *dsn, dal__dsn_key key); /* "" when not given */
+bool dal__dsn_is_local_host(const char *host);
+/* Says whether a word stands whole in a list separated by spaces. */
+bool dal__dsn_has_word(const char *list, const char *word);
+
 dal_status dal__dsn_no_memory(dal_error *err);
 dal_status dal__dsn_malformed(dal_error *err, const char *why);
 

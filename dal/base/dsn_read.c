@@ -87,18 +87,25 @@ static dal_status decode(struct piece piece, const char *part, bool any_byte, ch
         return DAL_OK;
 }
 
-static dal_status set_decoded(dal_dsn *dsn, dal__dsn_key_id key, struct piece piece, dal_error *err)
+static dal_status set_decoded(dal_dsn *dsn, dal__dsn_key key, struct piece piece, dal_error *err)
 {
         char *text;
-        dal_status status = decode(piece, dal__dsn_keys[key].name, key == DAL__DSN_PASSWORD, &text, err);
+        dal_status status = decode(piece, dal__dsn_names[key], key == DAL__DSN_PASSWORD, &text, err);
 
-        if (status == DAL_OK)
+        if (status)
+                return status;
+        if (key != DAL__DSN_PATH) {
                 dal__dsn_set(dsn, key, text);
+                return DAL_OK;
+        }
+        status = dal__dsn_set_path(dsn, text, err);
+        dal_mem_wipe(text, strlen(text));
+        dal_mem_free(text);
         return status;
 }
 
 /* As libpq: an empty part of the authority says nothing. */
-static dal_status set_part(dal_dsn *dsn, dal__dsn_key_id key, struct piece piece, dal_error *err)
+static dal_status set_part(dal_dsn *dsn, dal__dsn_key key, struct piece piece, dal_error *err)
 {
         return piece.size ? set_decoded(dsn, key, piece, err) : DAL_OK;
 }
@@ -158,33 +165,17 @@ static dal_status parse_host(dal_dsn *dsn, struct piece *rest, dal_error *err)
         return status ? status : set_part(dsn, DAL__DSN_PORT, port, err);
 }
 
-/* A URL that is a path has no host, whichever way it is written. */
-static bool is_allowed(const dal_dsn *dsn, size_t key)
+/* A key that is not known here may be a driver's own: that is for the driver to say. */
+static dal_status set_named(dal_dsn *dsn, const char *name, struct piece piece, dal_error *err)
 {
-        if (dsn->path_only && (key == DAL__DSN_HOST || key == DAL__DSN_PORT || key == DAL__DSN_USER ||
-                               key == DAL__DSN_PASSWORD))
-                return false;
-        return (dal__dsn_keys[key].families & dal__dsn_family(dsn)) != 0;
-}
+        char *text;
+        dal_status status;
 
-static dal_status refuse_key(const dal_dsn *dsn, const char *name, dal_error *err)
-{
-        char known[400];
-        size_t n = 0;
-
-        for (size_t i = 0; i < DAL__DSN_N_KEYS; i++) {
-                size_t size = strlen(dal__dsn_keys[i].name);
-
-                if (!is_allowed(dsn, i) || n + size + 2 > sizeof known)
-                        continue;
-                if (n)
-                        known[n++] = ' ';
-                memcpy(known + n, dal__dsn_keys[i].name, size);
-                n += size;
-        }
-        known[n] = '\0';
-        return dal_error_set(err, DAL_CLASS_ARGUMENT, "a %.16s URL has no key \"%.40s\": known are %s",
-                             dsn->scheme, name, known);
+        for (size_t i = 0; i < DAL__DSN_N_KEYS; i++)
+                if (strcmp(dal__dsn_names[i], name) == 0)
+                        return set_decoded(dsn, (dal__dsn_key)i, piece, err);
+        status = decode(piece, "value of a key", false, &text, err);
+        return status ? status : dal__dsn_set_extra(dsn, name, text, err);
 }
 
 static dal_status parse_pair(dal_dsn *dsn, struct piece pair, dal_error *err)
@@ -201,13 +192,7 @@ static dal_status parse_pair(dal_dsn *dsn, struct piece pair, dal_error *err)
         status = decode(key, "key after the ?", false, &name, err);
         if (status)
                 return status;
-        for (size_t i = 0; i < DAL__DSN_N_KEYS; i++) {
-                if (strcmp(dal__dsn_keys[i].name, name) == 0 && is_allowed(dsn, i)) {
-                        dal_mem_free(name);
-                        return set_decoded(dsn, (dal__dsn_key_id)i, pair, err);
-                }
-        }
-        status = refuse_key(dsn, name, err);
+        status = set_named(dsn, name, pair, err);
         dal_mem_free(name);
         return status;
 }
@@ -230,7 +215,7 @@ static dal_status parse_query(dal_dsn *dsn, struct piece query, dal_error *err)
 static dal_status parse_authority(dal_dsn *dsn, struct piece *rest, dal_error *err)
 {
         const char *authority = rest->text;
-        struct piece whole, dbname;
+        struct piece whole, path;
         dal_status status = parse_credentials(dsn, rest, err);
 
         if (status == DAL_OK)
@@ -250,29 +235,8 @@ static dal_status parse_authority(dal_dsn *dsn, struct piece *rest, dal_error *e
         if (!rest->size || rest->text[0] != '/')
                 return DAL_OK;
         skip(rest, 1);
-        dbname = cut(rest, "?");
-        return set_part(dsn, DAL__DSN_DBNAME, dbname, err);
-}
-
-/* "sqlite:FILE"; with two slashes in front an authority would follow, which a file does not have. */
-static dal_status parse_path(dal_dsn *dsn, struct piece *rest, dal_error *err)
-{
-        struct piece path;
-
-        dsn->path_only = true;
-        if (rest->size >= 2 && rest->text[0] == '/' && rest->text[1] == '/') {
-                skip(rest, 2);
-                if (!rest->size || rest->text[0] != '/')
-                        return dal__dsn_malformed(
-                                err, "after sqlite:// a host would stand, which a file does not have: write "
-                                     "sqlite:FILE, or sqlite:///FILE for a path from the root");
-        }
         path = cut(rest, "?");
-        /* Only a file's name may hold an @; else this is rather "user:password@host" without a scheme. */
-        if (!dal__dsn_is_scheme(dsn, "sqlite") && has_byte(path, '@'))
-                return dal__dsn_malformed(
-                        err, "it begins with neither postgres://, mysql://, mariadb:// nor sqlite:");
-        return set_part(dsn, DAL__DSN_DBNAME, path, err);
+        return set_part(dsn, DAL__DSN_PATH, path, err);
 }
 
 static dal_status parse_scheme(dal_dsn *dsn, struct piece *rest, dal_error *err)
@@ -288,10 +252,8 @@ static dal_status parse_scheme(dal_dsn *dsn, struct piece *rest, dal_error *err)
                 if (*p >= 'A' && *p <= 'Z')
                         *p = (char)(*p - 'A' + 'a');
         if (!ok || strspn(dsn->scheme, letters) != scheme.size || strchr("0123456789+.-", dsn->scheme[0]))
-                return dal__dsn_malformed(
-                        err, "it must begin with a scheme: postgres://, mysql://, mariadb:// or sqlite:");
-        if (strcmp(dsn->scheme, "postgresql") == 0)
-                dsn->scheme[strlen("postgres")] = '\0';
+                return dal__dsn_malformed(err, "it must begin with a scheme, as in SCHEME://HOST/DATABASE or "
+                                               "SCHEME:FILE; the drivers' names are schemes");
         skip(rest, 1);
         return DAL_OK;
 }
@@ -302,19 +264,14 @@ dal_status dal__dsn_read(dal_dsn *dsn, const char *url, dal_error *err)
         dal_status status;
 
         status = parse_scheme(dsn, &rest, err);
-        if (status == DAL_OK) {
-                bool has_authority = rest.size >= 2 && rest.text[0] == '/' && rest.text[1] == '/';
+        if (status == DAL_OK && rest.size >= 2 && rest.text[0] == '/' && rest.text[1] == '/') {
+                skip(&rest, 2);
+                status = parse_authority(dsn, &rest, err);
+        } else if (status == DAL_OK) {
+                struct piece path = cut(&rest, "?");
 
-                if (dal__dsn_is_scheme(dsn, "sqlite") ||
-                    (!has_authority && dal__dsn_family(dsn) == DAL__DSN_OTHER)) {
-                        status = parse_path(dsn, &rest, err);
-                } else if (has_authority) {
-                        skip(&rest, 2);
-                        status = parse_authority(dsn, &rest, err);
-                } else {
-                        status = dal__dsn_malformed(
-                                err, "two slashes must follow the scheme, as in postgres://host/database");
-                }
+                dsn->path_only = true;
+                status = set_part(dsn, DAL__DSN_PATH, path, err);
         }
         if (status == DAL_OK && rest.size) {
                 skip(&rest, 1);

@@ -97,10 +97,14 @@ dal_status dal__conn_open_mode(const dal_driver *driver, const dal_dsn *dsn, con
 dal_status dal_conn_open(const dal_driver *driver, const dal_dsn *dsn, const dal_conn_options *options,
                          dal_deadline deadline, dal_conn **out, dal_error *err)
 {
-        dal_status s = dal_driver_check(driver, err);
+        dal_dsn *resolved = NULL;
+        dal_status s = dal_driver_resolve_dsn(driver, dsn, NULL, NULL, &resolved, err);
 
         *out = NULL;
-        return s ? s : dal__conn_open_mode(driver, dsn, options, false, deadline, out, err);
+        if (s == DAL_OK)
+                s = dal__conn_open_mode(driver, resolved, options, false, deadline, out, err);
+        dal_dsn_free(resolved);
+        return s;
 }
 
 void dal_conn_close(dal_conn *conn)

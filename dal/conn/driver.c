@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/dsn_impl.h"
+
 dal_status dal_driver_check(const dal_driver *driver, dal_error *err)
 {
         const char *missing = NULL;
@@ -60,22 +62,6 @@ dal_status dal_driver_check(const dal_driver *driver, dal_error *err)
         return DAL_OK;
 }
 
-/* Says whether a word stands whole in a list separated by spaces. */
-static bool has_word(const char *list, const char *word)
-{
-        size_t size = strlen(word);
-
-        while (*list) {
-                size_t n = strcspn(list, " ");
-
-                if (n == size && n > 0 && memcmp(list, word, n) == 0)
-                        return true;
-                list += n;
-                list += strspn(list, " ");
-        }
-        return false;
-}
-
 const dal_driver *dal_driver_find(const dal_driver *const *drivers, size_t n_drivers, const char *scheme,
                                   dal_error *err)
 {
@@ -87,7 +73,7 @@ const dal_driver *dal_driver_find(const dal_driver *const *drivers, size_t n_dri
 
                 if (!drivers[i] || !drivers[i]->schemes)
                         continue;
-                if (scheme && has_word(drivers[i]->schemes, scheme))
+                if (scheme && dal__dsn_has_word(drivers[i]->schemes, scheme))
                         return drivers[i];
                 n = snprintf(known + used, sizeof known - used, "%s%s", used ? " " : "", drivers[i]->schemes);
                 if (n > 0)
@@ -102,4 +88,95 @@ const dal_driver *dal_driver_find(const dal_driver *const *drivers, size_t n_dri
                 (void)dal_error_set(err, DAL_CLASS_ARGUMENT,
                                     "no driver was given: pass tables such as dal_driver_sqlite()");
         return NULL;
+}
+
+/* ---- URLs as a driver reads them -------------------------------------------------------------------------- */
+
+/* An engine without a server has nothing to reach, to log in to or to encrypt; sslmode=off says just that. */
+static bool is_allowed(const dal_driver *driver, size_t key)
+{
+        return !(driver->caps & DAL_CAP_EMBEDDED) || key == DAL__DSN_PATH || key == DAL__DSN_SSLMODE ||
+               key == DAL__DSN_APPLICATION_NAME;
+}
+
+static dal_status refuse_key(const dal_driver *driver, const dal_dsn *dsn, const char *name, dal_error *err)
+{
+        char known[400] = "";
+        size_t n = 0;
+
+        for (size_t i = 0; i < DAL__DSN_N_KEYS; i++)
+                if (is_allowed(driver, i))
+                        n += (size_t)snprintf(known + n, sizeof known - n, "%s ", dal__dsn_names[i]);
+        (void)snprintf(known + n, sizeof known - n, "%s", driver->keys);
+        if (!driver->keys[0])
+                known[n - 1] = '\0';
+        return dal_error_set(err, DAL_CLASS_ARGUMENT, "a %.16s URL has no key \"%.40s\": known are %s",
+                             dsn->scheme, name, known);
+}
+
+static dal_status check_embedded(const dal_driver *driver, const dal_dsn *dsn, dal_error *err)
+{
+        bool has_host = dsn->values[DAL__DSN_HOST] || dsn->values[DAL__DSN_PORT] ||
+                        dsn->values[DAL__DSN_USER] || dsn->values[DAL__DSN_PASSWORD];
+
+        if (!dsn->path_only && (has_host || !dsn->values[DAL__DSN_PATH]))
+                return dal_error_set(err, DAL_CLASS_ARGUMENT,
+                                     "the database URL is malformed: after %.32s:// a host would stand, "
+                                     "which a file does not have: write %.32s:FILE, or %.32s:///FILE for a "
+                                     "path from the root",
+                                     dsn->scheme, dsn->scheme, dsn->scheme);
+        for (size_t i = 0; i < DAL__DSN_N_KEYS; i++)
+                if (dsn->values[i] && !is_allowed(driver, i))
+                        return refuse_key(driver, dsn, dal__dsn_names[i], err);
+        if (dsn->tls_mode != DAL_TLS_OFF)
+                return dal_error_set(
+                        err, DAL_CLASS_ARGUMENT,
+                        "a %.16s URL names a file, not a server: without one there is no TLS; leave "
+                        "sslmode=%s out",
+                        dsn->scheme, dal_dsn_tls_name(dsn->tls_mode));
+        return DAL_OK;
+}
+
+/* Shows no value of the URL: before a driver knows it whole, any part may be a password that went astray. */
+static dal_status check_dsn(const dal_driver *driver, const dal_dsn *dsn, dal_error *err)
+{
+        dal_status s = DAL_OK;
+
+        if (!dal__dsn_has_word(driver->schemes, dsn->scheme))
+                return dal_error_set(
+                        err, DAL_CLASS_ARGUMENT,
+                        "the driver %s has no URLs that begin with \"%.32s:\"; its schemes are: %s",
+                        driver->name, dsn->scheme, driver->schemes);
+        if (driver->caps & DAL_CAP_EMBEDDED)
+                s = check_embedded(driver, dsn, err);
+        else if (dsn->path_only && dsn->values[DAL__DSN_PATH])
+                s = dal_error_set(err, DAL_CLASS_ARGUMENT,
+                                  "the database URL is malformed: two slashes must follow the scheme, as in "
+                                  "%.32s://host/database",
+                                  dsn->scheme);
+        for (const dal__dsn_extra *extra = dsn->extras; extra && s == DAL_OK; extra = extra->next)
+                if (!dal__dsn_has_word(driver->keys, extra->name))
+                        s = refuse_key(driver, dsn, extra->name, err);
+        return s;
+}
+
+dal_status dal_driver_resolve_dsn(const dal_driver *driver, const dal_dsn *dsn, const dal_dsn *base,
+                                  const char *dbname, dal_dsn **out, dal_error *err)
+{
+        dal__dsn_rules rules;
+        dal_status s;
+
+        s = dal_driver_check(driver, err);
+        if (s == DAL_OK && (!dsn || !out))
+                s = dal_error_set(err, DAL_CLASS_ARGUMENT,
+                                  "dal_driver_resolve_dsn() needs a URL and a place for the result");
+        if (s == DAL_OK)
+                s = check_dsn(driver, dsn, err);
+        if (s)
+                return s;
+        rules.is_file = driver->caps & DAL_CAP_EMBEDDED;
+        rules.inherited_keys = driver->inherited_keys;
+        if (base && !dal__dsn_has_word(driver->schemes, base->scheme))
+                base = NULL;
+        return dal__dsn_derive(dsn, base, dbname, &rules, out, err);
 }

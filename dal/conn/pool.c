@@ -118,8 +118,8 @@ dal_status dal_pool_new(const dal_driver *driver, const dal_dsn *dsn, const dal_
         pool->driver = driver;
         pool->has_modes = driver->caps & DAL_CAP_TX_MODE;
         fill_in_options(pool, options ? options : &defaults);
-        s = dal_dsn_derive(dsn, dsn, NULL, &pool->dsn, err);
-        if (s == DAL_OK && (!copy_all(pool, dsn, options ? options : &defaults) || !init_locks(pool)))
+        s = dal_driver_resolve_dsn(driver, dsn, NULL, NULL, &pool->dsn, err);
+        if (s == DAL_OK && (!copy_all(pool, pool->dsn, options ? options : &defaults) || !init_locks(pool)))
                 s = dal_error_set(err, DAL_CLASS_NO_MEMORY, "no memory for a pool");
         if (s != DAL_OK) {
                 free_memory(pool);

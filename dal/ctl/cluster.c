@@ -31,7 +31,7 @@ static bool check_urls(const ctl_options *options)
         for (size_t i = 0; i < options->n_shards; i++) {
                 dal_error err = DAL_ERROR_INIT;
                 dal_dsn *dsn = NULL;
-                if (dal_dsn_parse(options->shards[i], &dsn, &err) != DAL_OK) {
+                if (ctl_read_url(options->shards[i], &dsn, &err) != DAL_OK) {
                         ctl_complain("--shard number %zu: %s", i, err.message);
                         return false;
                 }

@@ -320,7 +320,7 @@ static dal_status for_each_shard(const maker *m, const char *what, shard_fn *fn,
         for (uint16_t i = 0; i < m->options->n_shards; i++) {
                 dal_dsn *dsn = NULL;
                 dal_conn *conn = NULL;
-                dal_status status = dal_dsn_parse(m->options->shard_urls[i], &dsn, err);
+                dal_status status = ctl_read_url(m->options->shard_urls[i], &dsn, err);
                 if (status == DAL_OK) {
                         const char *url = m->options->shard_urls[i];
                         tell(m, what, dal_dsn_redacted(dsn));
@@ -364,7 +364,7 @@ dal_status ctl_cluster_make(const ctl_init_options *options, ctl_init_report *ou
         m.report = out;
         status = check_twins(options, err);
         if (status == DAL_OK)
-                status = dal_dsn_parse(options->catalog_url, &m.catalog, err);
+                status = ctl_read_url(options->catalog_url, &m.catalog, err);
         if (status)
                 return status;
         tell(&m, "catalog", dal_dsn_redacted(m.catalog));

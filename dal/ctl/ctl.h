@@ -108,6 +108,8 @@ dal_status ctl_targets_open(const ctl_options *options, bool may_create, ctl_tar
 void ctl_targets_close(ctl_targets *targets);
 dal_status ctl_target_connect(const ctl_targets *targets, size_t i_target, dal_conn **out, dal_error *err);
 void ctl_target_release(const ctl_targets *targets, size_t i_target, dal_conn *conn);
+/* Reads a URL as its driver does. */
+dal_status ctl_read_url(const char *url, dal_dsn **dsn_out, dal_error *err);
 /* Opens a plain connection; `base` may be NULL and lends user and password otherwise. */
 dal_status ctl_connect(const char *url, const dal_dsn *base, bool may_create, uint32_t timeout_ms,
                        dal_conn **out, dal_error *err);

@@ -54,7 +54,7 @@ static dal_status open_existing(void *conn, const dal_open_args *args, dal_deadl
         const dal_driver *driver = dal_driver_find(drivers, n_drivers, dal_dsn_scheme(args->dsn), err);
         dal_open_args existing = *args;
         const char *url = dal_dsn_redacted(args->dsn);
-        dal_dsn *dsn = NULL;
+        dal_dsn *given = NULL, *dsn = NULL;
         char *text;
         size_t size = strlen(url) + sizeof "?mode=rw";
         dal_status status;
@@ -64,8 +64,11 @@ static dal_status open_existing(void *conn, const dal_open_args *args, dal_deadl
                 return driver->open(conn, args, deadline, err);
         text = ctl_resize(NULL, size, 1);
         (void)snprintf(text, size, "%s%cmode=rw", url, strchr(url, '?') ? '&' : '?');
-        status = dal_dsn_parse(text, &dsn, err);
+        status = dal_dsn_parse(text, &given, err);
         dal_mem_free(text);
+        if (status == DAL_OK)
+                status = dal_driver_resolve_dsn(driver, given, NULL, NULL, &dsn, err);
+        dal_dsn_free(given);
         existing.dsn = dsn;
         if (status == DAL_OK)
                 status = driver->open(conn, &existing, deadline, err);
@@ -114,26 +117,37 @@ bool ctl_is_embedded(const char *url)
         return driver && (driver->caps & DAL_CAP_EMBEDDED) != 0;
 }
 
+static dal_status read_url(const char *url, const dal_dsn *base, bool may_create,
+                           const dal_driver **driver_out, dal_dsn **dsn_out, dal_error *err)
+{
+        size_t n_drivers;
+        const dal_driver *const *drivers = choose_drivers(may_create, &n_drivers);
+        dal_dsn *given = NULL;
+        dal_status status = dal_dsn_parse(url, &given, err);
+        *driver_out = NULL;
+        if (status == DAL_OK)
+                *driver_out = dal_driver_find(drivers, n_drivers, dal_dsn_scheme(given), err);
+        if (status == DAL_OK)
+                status = *driver_out ? dal_driver_resolve_dsn(*driver_out, given, base, NULL, dsn_out, err)
+                                     : DAL_ERR_ARG;
+        dal_dsn_free(given);
+        return status;
+}
+
+dal_status ctl_read_url(const char *url, dal_dsn **dsn_out, dal_error *err)
+{
+        const dal_driver *driver;
+        return read_url(url, NULL, true, &driver, dsn_out, err);
+}
+
 dal_status ctl_connect(const char *url, const dal_dsn *base, bool may_create, uint32_t timeout_ms,
                        dal_conn **out, dal_error *err)
 {
         dal_conn_options options = DAL_CONN_OPTIONS_INIT;
-        size_t n_drivers;
-        const dal_driver *const *drivers = choose_drivers(may_create, &n_drivers);
-        const dal_driver *driver = NULL;
+        const dal_driver *driver;
         dal_dsn *dsn = NULL;
-        dal_status status = dal_dsn_parse(url, &dsn, err);
+        dal_status status = read_url(url, base, may_create, &driver, &dsn, err);
         *out = NULL;
-        if (status == DAL_OK && base) {
-                dal_dsn *given = dsn;
-                dsn = NULL;
-                status = dal_dsn_derive(given, base, NULL, &dsn, err);
-                dal_dsn_free(given);
-        }
-        if (status == DAL_OK)
-                driver = dal_driver_find(drivers, n_drivers, dal_dsn_scheme(dsn), err);
-        if (status == DAL_OK && !driver)
-                status = DAL_ERR_ARG;
         options.service = "dalctl";
         if (status == DAL_OK)
                 status = dal_conn_open(driver, dsn, &options, dal_clock_after_ms(timeout_ms), out, err);
@@ -161,7 +175,7 @@ static dal_status add_catalog(ctl_targets *targets, dal_error *err)
         uint16_t n_shards = dal_cluster_n_shards(targets->cluster);
         ctl_target *target;
         dal_dsn *dsn = NULL;
-        dal_status status = dal_dsn_parse(targets->options->url, &dsn, err);
+        dal_status status = ctl_read_url(targets->options->url, &dsn, err);
         if (status)
                 return status;
         targets->catalog_url = ctl_strdup(dal_dsn_redacted(dsn));

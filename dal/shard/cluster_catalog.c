@@ -179,6 +179,7 @@ static dal_status read_shard_row(dal_cluster *cluster, dal_rows *rows, dal_error
 {
         char url[1100];
         dal_dsn *raw = NULL, *dsn = NULL;
+        const dal_driver *driver = NULL;
         int32_t number;
         dal_status s = dal_rows_int32(rows, 0, &number, err);
 
@@ -194,10 +195,12 @@ static dal_status read_shard_row(dal_cluster *cluster, dal_rows *rows, dal_error
         s = dal_dsn_parse(url, &raw, err);
         dal_mem_wipe(url, sizeof url);
         if (s == DAL_OK)
-                s = dal_dsn_derive(raw, cluster->dsn, NULL, &dsn, err);
+                driver = dal_driver_find(cluster->drivers, cluster->n_drivers, dal_dsn_scheme(raw), err);
+        if (s == DAL_OK)
+                s = driver ? dal_driver_resolve_dsn(driver, raw, cluster->dsn, NULL, &dsn, err) : DAL_ERR_ARG;
         dal_dsn_free(raw);
         if (s == DAL_OK)
-                s = dal__cluster_add_shard(cluster, (uint16_t)number, dsn, NULL, err);
+                s = dal__cluster_add_shard(cluster, (uint16_t)number, driver, dsn, NULL, err);
         return name_shard(number, s, err);
 }
 

@@ -39,18 +39,14 @@ dal_status dal__cluster_new_pool(dal_cluster *cluster, const dal_driver *driver,
         return dal_pool_new(driver, dsn, &options, out, err);
 }
 
-dal_status dal__cluster_add_shard(dal_cluster *cluster, uint16_t number, dal_dsn *dsn, dal_pool *pool,
-                                  dal_error *err)
+dal_status dal__cluster_add_shard(dal_cluster *cluster, uint16_t number, const dal_driver *driver,
+                                  dal_dsn *dsn, dal_pool *pool, dal_error *err)
 {
-        const dal_driver *driver =
-                dal_driver_find(cluster->drivers, cluster->n_drivers, dal_dsn_scheme(dsn), err);
         uint32_t n = atomic_load(&cluster->n_shards);
-        dal__shard *shard = driver ? dal_mem_alloc(sizeof *shard) : NULL;
+        dal__shard *shard = dal_mem_alloc(sizeof *shard);
         dal_status s = DAL_OK;
 
-        if (!driver)
-                s = DAL_ERR_ARG;
-        else if (!shard)
+        if (!shard)
                 s = dal_error_set(err, DAL_CLASS_NO_MEMORY, "out of memory for shard %u", number);
         else if (!pool)
                 s = dal__cluster_new_pool(cluster, driver, dsn, dal_dsn_redacted(dsn), &pool, err);
@@ -126,19 +122,32 @@ static void free_cluster(dal_cluster *cluster)
 }
 
 /* The URL's own database is shard 0 and owns every slot. */
-static dal_status be_single(dal_cluster *cluster, dal_pool *pool, dal_error *err)
+static dal_status be_single(dal_cluster *cluster, const dal_driver *driver, dal_pool *pool, dal_error *err)
 {
         dal_dsn *dsn;
-        dal_status s = dal_dsn_derive(cluster->dsn, cluster->dsn, NULL, &dsn, err);
+        dal_status s = dal_driver_resolve_dsn(driver, cluster->dsn, NULL, NULL, &dsn, err);
 
         if (s == DAL_OK)
-                s = dal__cluster_add_shard(cluster, 0, dsn, pool, err);
+                s = dal__cluster_add_shard(cluster, 0, driver, dsn, pool, err);
         if (s == DAL_OK)
                 atomic_store(&cluster->shards[0]->verified,
                              true); /* there is no catalog to compare it with */
         for (uint32_t slot = 0; s == DAL_OK && slot < DAL_N_SLOTS; slot++)
                 dal__map_set(&cluster->map, (uint16_t)slot, 0);
         return s;
+}
+
+/* Replaces the URL as it was given by what its driver makes of it. */
+static dal_status resolve_url(dal_cluster *cluster, const dal_driver *driver, dal_error *err)
+{
+        dal_dsn *dsn;
+        dal_status s = dal_driver_resolve_dsn(driver, cluster->dsn, NULL, NULL, &dsn, err);
+
+        if (s)
+                return s;
+        dal_dsn_free(cluster->dsn);
+        cluster->dsn = dsn;
+        return DAL_OK;
 }
 
 static dal_status open_behind(dal_cluster *cluster, dal_error *err)
@@ -154,6 +163,8 @@ static dal_status open_behind(dal_cluster *cluster, dal_error *err)
         for (size_t i = 0; s == DAL_OK && i < cluster->n_drivers; i++)
                 s = dal_driver_check(cluster->drivers[i], err);
         if (s == DAL_OK)
+                s = resolve_url(cluster, driver, err);
+        if (s == DAL_OK)
                 s = dal__cluster_new_pool(cluster, driver, cluster->dsn, dal_dsn_redacted(cluster->dsn),
                                           &pool, err);
         if (s)
@@ -161,7 +172,7 @@ static dal_status open_behind(dal_cluster *cluster, dal_error *err)
         cluster->catalog = pool; /* until it turns out to be the only shard's: so that a failure finds it */
         s = dal__cluster_load(cluster, pool, dal__cluster_deadline(cluster, 0), &is_catalog, err);
         if (s == DAL_OK && !is_catalog) {
-                s = be_single(cluster, pool, err);
+                s = be_single(cluster, driver, pool, err);
                 if (s == DAL_OK)
                         cluster->catalog = NULL;
         }

@@ -70,8 +70,8 @@ struct dal_cluster {
 };
 
 /* Makes the shard of a URL known under a number. */
-dal_status dal__cluster_add_shard(dal_cluster *cluster, uint16_t number, dal_dsn *dsn, dal_pool *pool,
-                                  dal_error *err);
+dal_status dal__cluster_add_shard(dal_cluster *cluster, uint16_t number, const dal_driver *driver,
+                                  dal_dsn *dsn, dal_pool *pool, dal_error *err);
 /* Makes a pool for a database of this cluster. */
 dal_status dal__cluster_new_pool(dal_cluster *cluster, const dal_driver *driver, const dal_dsn *dsn,
                                  const char *name, dal_pool **out, dal_error *err);

@@ -380,7 +380,8 @@ static const dal_driver driver = {
         .caps = DAL_CAP_SAVEPOINT | DAL_CAP_TWO_PHASE | DAL_CAP_TX_MODE | DAL_CAP_UINT64 | DAL_CAP_CREATE_DB,
         .name = "mysql",
         .schemes = "mysql mariadb",
-        .keys = "",
+        .keys = "socket server_public_key",
+        .inherited_keys = "server_public_key",
         .placeholder = DAL_PLACEHOLDER_QUESTION,
         .sql_syntax = DAL_SQL_BACKSLASH_ESCAPES | DAL_SQL_HASH_COMMENTS | DAL_SQL_BACKTICKS |
                       DAL_SQL_DASH_NEEDS_SPACE,

@@ -49,6 +49,11 @@ static dal_status find_server(dal__mysql_target *target, const dal_dsn *dsn, dal
         if (strchr(target->host, ','))
                 return dal_error_set(err, DAL_CLASS_ARGUMENT, "%s: name one host, without commas",
                                      target->name);
+        /* Else the host would be reached by the TLS rule of the socket, or the other way round. */
+        if (socket && *socket && !dal_dsn_is_local(dsn))
+                return dal_error_set(err, DAL_CLASS_ARGUMENT,
+                                     "%s names both a socket and another machine's host: leave one out",
+                                     target->name);
         if (socket && *socket)
                 return copy_text(socket, &target->socket, err);
         return *target->host ? find_address(target, deadline, err) : DAL_OK;

@@ -310,15 +310,16 @@ static int set_journal(dal__sqlite_conn *conn, dal_deadline deadline)
 static dal_status open_conn(void *state, const dal_open_args *args, dal_deadline deadline, dal_error *err)
 {
         dal__sqlite_conn *conn = state;
-        const char *path = dal_dsn_dbname(args->dsn);
+        const char *path = dal_dsn_path(args->dsn);
         int flags = 0, rc;
         dal_status s = flags_of_mode(args->dsn, &flags, err);
 
         if (s != DAL_OK)
                 return s;
         if (!path[0])
-                return dal_error_set(err, DAL_CLASS_ARGUMENT,
-                                     "the URL names no file: write sqlite:shop.db or sqlite::memory:");
+                return dal_error_set(
+                        err, DAL_CLASS_ARGUMENT,
+                        "the URL names no file: write sqlite:FILE, sqlite:///FILE or sqlite::memory:");
         if (!sqlite3_threadsafe())
                 return dal_error_set(err, DAL_CLASS_UNSUPPORTED,
                                      "this SQLite was built without thread safety");

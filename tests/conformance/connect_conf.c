@@ -66,6 +66,36 @@ static void connect__unknown_key(struct conf *c)
         assert_non_null(strstr(c->err.message, "nosuchkey"));
 }
 
+/* What one URL says twice over must not be reached by the rules of the other. */
+static void connect__socket_and_host(struct conf *c)
+{
+        char url[1200], with_both[1300];
+
+        if (!strstr(c->driver->keys, "socket"))
+                return;
+        conf_url_with(url, sizeof url, c->url, "host", "no-such-host.invalid");
+        conf_url_with(with_both, sizeof with_both, url, "socket", "/no/such/socket");
+        FAILS(try_url(c, with_both), ARGUMENT);
+        assert_non_null(strstr(c->err.message, "both a socket and another machine's host"));
+        assert_null(strstr(c->err.message, dal_dsn_password(c->dsn)));
+}
+
+static void connect__without_a_server_there_is_no_host(struct conf *c)
+{
+        static const char *const keys[] = {"host", "user", "password", "sslmode"};
+        char url[1200];
+
+        if (!(c->driver->caps & DAL_CAP_EMBEDDED))
+                return;
+        for (size_t i = 0; i < 4; i++) {
+                conf_url_with(url, sizeof url, c->url, keys[i], i == 3 ? "require" : "9431-secret");
+                assert_int_equal(try_url(c, url), DAL_ERR_ARG);
+                assert_null(strstr(c->err.message, "9431"));
+        }
+        conf_url_with(url, sizeof url, c->url, "sslmode", "off");
+        OK(try_url(c, url));
+}
+
 static void connect__wrong_password(struct conf *c)
 {
         char url[1200];
@@ -205,6 +235,8 @@ const struct conf_case connect_conf[] = {
         CONF_CASE(connect__driver_table_is_complete),
         CONF_CASE(connect__unknown_scheme),
         CONF_CASE(connect__unknown_key),
+        CONF_CASE(connect__socket_and_host),
+        CONF_CASE(connect__without_a_server_there_is_no_host),
         CONF_CASE(connect__wrong_password),
         CONF_CASE(connect__missing_database),
         CONF_CASE(connect__closed_port),

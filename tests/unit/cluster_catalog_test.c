@@ -132,6 +132,16 @@ static void shard_with_a_bad_url(struct sharded *f)
         snprintf(f->tables.url[1], sizeof f->tables.url[1], "fake://user:hunter2@host:port/db");
 }
 
+static void shard_with_an_unknown_key(struct sharded *f)
+{
+        snprintf(f->tables.url[1], sizeof f->tables.url[1], "fake://host/db?pasword=hunter2");
+}
+
+static void shard_without_slashes(struct sharded *f)
+{
+        snprintf(f->tables.url[1], sizeof f->tables.url[1], "fake:user:hunter2@host/db");
+}
+
 static void test_cluster__a_catalog_that_is_not_whole_is_refused(void **state)
 {
         static const struct try tries[] = {
@@ -150,6 +160,9 @@ static void test_cluster__a_catalog_that_is_not_whole_is_refused(void **state)
                 {DAL_CLASS_ARGUMENT, "shard 1", shard_of_unknown_scheme},
                 {DAL_CLASS_ARGUMENT, "oracle", shard_of_unknown_scheme},
                 {DAL_CLASS_ARGUMENT, "shard 1", shard_with_a_bad_url},
+                {DAL_CLASS_ARGUMENT, "shard 1", shard_with_an_unknown_key},
+                {DAL_CLASS_ARGUMENT, "\"pasword\"", shard_with_an_unknown_key},
+                {DAL_CLASS_ARGUMENT, "two slashes", shard_without_slashes},
         };
 
         (void)state;

@@ -129,6 +129,10 @@ static void test_cluster__bad_urls_and_drivers_are_refused_by_name(void **state)
         assert_open_refused("fake:?fake=0x1", NULL, 0, NULL, DAL_CLASS_ARGUMENT, "driver");
         assert_open_refused("fake:?fake=nonsense", all_drivers(), N_DRIVERS, NULL, DAL_CLASS_ARGUMENT,
                             "dal_fake_url");
+        assert_open_refused("fake:?fake=0x1&nosuchkey=1", all_drivers(), N_DRIVERS, NULL, DAL_CLASS_ARGUMENT,
+                            "no key \"nosuchkey\"");
+        assert_open_refused("fake:shop.db?fake=0x1", all_drivers(), N_DRIVERS, NULL, DAL_CLASS_ARGUMENT,
+                            "fake://host/database");
         holes[1] = dal_driver_fake();
         assert_open_refused("fake:?fake=0x1", holes, 2, NULL, DAL_CLASS_ARGUMENT, "driver");
 }

@@ -129,7 +129,7 @@ typedef struct dal_result {
 
 /** What to open. All borrowed until the call returns. */
 typedef struct dal_open_args {
-        const dal_dsn *dsn;
+        const dal_dsn *dsn;       /* resolved: see dal_driver_resolve_dsn() */
         const char *service;      /* shown by the server as the connection's application; never NULL */
         const char *user;         /* from the DSN or the credentials callback; may be "" */
         const char *password;     /* NULL when none */
@@ -216,7 +216,8 @@ typedef struct dal_driver {
         uint32_t caps;            /* DAL_CAP_* */
         const char *name;         /* "sqlite": lower case, one driver per name */
         const char *schemes;      /* URL schemes, separated by a space: "mysql mariadb" */
-        const char *keys;         /* URL keys understood besides those of dsn.h, separated by a space; may be "" */
+        const char *keys;         /* URL keys besides those of dsn.h, separated by a space; any other is refused */
+        const char *inherited_keys; /* those of `keys` that a shard's URL takes from its catalog's; NULL = none */
         dal_placeholder placeholder;
         uint32_t sql_syntax;      /* DAL_SQL_* */
         uint32_t max_params;      /* parameters in one statement */
@@ -254,6 +255,25 @@ DAL_NODISCARD dal_status dal_driver_check(const dal_driver *driver, dal_error *e
  */
 const dal_driver *dal_driver_find(const dal_driver *const *drivers, size_t n_drivers, const char *scheme,
                                   dal_error *err);
+
+/**
+ * Reads a URL as its driver does: checks what only the driver can know, and fills in what the URL leaves open.
+ *
+ * Refused are a scheme that is not the driver's, a key that is neither one of dsn.h nor in `keys`, and what a server
+ * alone has (host, port, user, password, TLS) where the driver is EMBEDDED. Every connection, pool and cluster does
+ * this before it connects.
+ * User, password, TLS files and `inherited_keys` are taken from `base` when not NULL and of the same driver: a
+ * password only for the user it belongs to, and sslmode only where it does not weaken the way to another machine.
+ * `dbname` replaces the database when not NULL. An EMBEDDED driver's relative file stands beside the file of `base`.
+ * With `base` NULL or `dsn` itself nothing is taken.
+ *
+ * @return DAL_OK
+ *         DAL_ERR_ARG    refused; the message names the key and lists those that are known, never a value
+ *         DAL_ERR_NOMEM
+ * Ownership: *out is owned; end it with dal_dsn_free(). Threads: any. Blocks: no.
+ */
+DAL_NODISCARD dal_status dal_driver_resolve_dsn(const dal_driver *driver, const dal_dsn *dsn, const dal_dsn *base,
+                                                const char *dbname, dal_dsn **out, dal_error *err);
 
 DAL_END_DECLS
 

@@ -10,16 +10,22 @@
  *      postgres:///shop?host=/var/run/postgresql&schema=shard_2
  *      sqlite:shop.db          sqlite:///var/lib/shop/shop.db          sqlite::memory:
  *
+ * A URL is read by its syntax: with "//" behind the scheme it names a server, host and database; without, what
+ * follows the scheme is a path, for an engine that is a file. What the scheme stands for is the driver's to say:
+ * dal_driver_resolve_dsn() checks the URL against one, and every connection, pool and cluster does so first of all.
+ *
  * %XX is decoded in every part, `+` is a plus sign, an IPv6 address stands in brackets, a later key wins over an
- * earlier one and over the same thing said in the authority; an unknown key is an error that lists the known
- * ones. Keys of every driver:
+ * earlier one and over the same thing said in the authority. Keys of every URL:
  *
  *      host, port, user, password, dbname       the parts of the authority and path, as keys
  *      sslmode           off | require | verify-ca | verify-full ("disable" is read as off). Default: off for
  *                        Unix sockets and for 127.0.0.0/8, ::1 and localhost, verify-full for any other host
  *      sslrootcert       PEM file of trusted roots; OpenSSL's default file when absent
  *      sslcert, sslkey   PEM files of a client certificate
- *      application_name  shown by the server where the program names no service
+ *      application_name  shown by the server; the cluster sets it to the service's name
+ *
+ * A URL of a file has of these only dbname, application_name and sslmode=off. The drivers of this library add:
+ *
  *      schema            PostgreSQL: the schema to work in (search_path)
  *      socket            MySQL: path of the Unix socket
  *      server_public_key MySQL: PEM file of the server's RSA key, for caching_sha2_password without TLS
@@ -51,27 +57,17 @@ typedef enum dal_tls_mode {
  *
  * @return DAL_OK
  *         DAL_ERR_ARG    malformed; the message names the part and what is expected, never the password
+ *                        (whether a driver knows the scheme and the keys is not asked here)
  *         DAL_ERR_NOMEM
  * Ownership: *out is owned; end it with dal_dsn_free(). `url` is copied.
  * Threads: any. Blocks: no.
  */
 DAL_NODISCARD dal_status dal_dsn_parse(const char *url, dal_dsn **out, dal_error *err);
 
-/**
- * Copies a URL, taking what it does not say (user, password, TLS files) from `base` when both have one scheme.
- *
- * `dbname` replaces the database when not NULL. A relative sqlite file stands beside the file of `base`. A password
- * is taken only for the user it belongs to, and sslmode only where it does not weaken the way to another machine.
- * With `base` NULL or `dsn` itself this is a plain copy.
- * Ownership: *out is owned. Threads: any. Blocks: no.
- */
-DAL_NODISCARD dal_status dal_dsn_derive(const dal_dsn *dsn, const dal_dsn *base, const char *dbname,
-                                        dal_dsn **out, dal_error *err);
-
 /** Frees a URL, wiping its password. Accepts NULL. Threads: the owner. Blocks: no. */
 void dal_dsn_free(dal_dsn *dsn);
 
-/** Returns the scheme in lower case ("postgres" also for "postgresql"). Borrowed until dal_dsn_free(). */
+/** Returns the scheme as it is written, in lower case. Borrowed until dal_dsn_free(). */
 const char *dal_dsn_scheme(const dal_dsn *dsn);
 /** Returns the host, a socket directory or ""; without brackets. Borrowed until dal_dsn_free(). */
 const char *dal_dsn_host(const dal_dsn *dsn);
@@ -81,15 +77,23 @@ uint16_t dal_dsn_port(const dal_dsn *dsn);
 const char *dal_dsn_user(const dal_dsn *dsn);
 /** Returns the password, NULL when the URL gives none. Borrowed until dal_dsn_free(); never log it. */
 const char *dal_dsn_password(const dal_dsn *dsn);
-/** Returns the database name, for sqlite the file; "" when absent. Borrowed until dal_dsn_free(). */
+/** Returns the database name: the path without its first slash; "" when absent. Borrowed until dal_dsn_free(). */
 const char *dal_dsn_dbname(const dal_dsn *dsn);
+/** Returns the path as it is written, for engines whose database is a file: SCHEME:a and SCHEME:///a are a and /a. */
+const char *dal_dsn_path(const dal_dsn *dsn);
 /** Returns the value of a key, NULL when absent. Borrowed until dal_dsn_free(). */
 const char *dal_dsn_get(const dal_dsn *dsn, const char *key);
 /** Returns the TLS mode in force, the default rule applied. */
 dal_tls_mode dal_dsn_tls_mode(const dal_dsn *dsn);
 /** Says whether the server is reached without leaving the machine: Unix socket, 127.0.0.0/8, ::1, localhost. */
 bool dal_dsn_is_local(const dal_dsn *dsn);
-/** Returns the URL without its password, fit for messages. Borrowed until dal_dsn_free(). */
+/**
+ * Returns the URL without its password, fit for messages.
+ *
+ * Before dal_driver_resolve_dsn() also the values of a driver's keys are left out, and a path that may be the rest of
+ * a login whose slashes were forgotten: nobody knows yet what they are. Of a resolved URL it is a URL for the same.
+ * Borrowed until dal_dsn_free(). Threads: any. Blocks: no.
+ */
 const char *dal_dsn_redacted(const dal_dsn *dsn);
 /** Returns "sslmode" values: "verify-full". Static. */
 const char *dal_dsn_tls_name(dal_tls_mode mode);

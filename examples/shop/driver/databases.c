@@ -87,15 +87,18 @@ static bool plan_one(struct database *db, const dal_dsn *given, size_t i, char *
         dal_error err = DAL_ERROR_INIT;
         size_t n_drivers;
         const dal_driver *const *drivers = shop_drivers(&n_drivers);
-        const char *name = dal_dsn_dbname(given);
+        const char *name;
 
         db->given = given;
         db->driver = dal_driver_find(drivers, n_drivers, dal_dsn_scheme(given), &err);
         if (!db->driver)
                 return fail(error, size, "%s", err.message);
+        name = is_sqlite(db) ? dal_dsn_path(given) : dal_dsn_dbname(given);
         if (is_sqlite(db) && strcmp(name, ":memory:") == 0)
                 return fail(error, size,
                             "four processes can't share a database in memory: name a file, sqlite:shop.db");
+        if (is_sqlite(db) && name[0] == '\0')
+                return fail(error, size, "%s names no file: write sqlite:shop.db", dal_dsn_redacted(given));
         if (name[0] == '\0')
                 return fail(error, size,
                             "%s names no database: write it behind the host, as in %s://HOST/shop",
@@ -106,24 +109,38 @@ static bool plan_one(struct database *db, const dal_dsn *given, size_t i, char *
                 number_file(name, i, db->name, sizeof db->name);
         else
                 snprintf(db->name, sizeof db->name, "%s_%zu", name, i);
-        if (dal_dsn_derive(given, given, db->name, &db->dsn, &err))
+        if (dal_driver_resolve_dsn(db->driver, given, given, db->name, &db->dsn, &err))
                 return fail(error, size, "%s", err.message);
         db->url = full_url(db->dsn);
         return db->url || fail(error, size, "out of memory");
 }
 
+static bool read_url(const char *url, dal_dsn **out, char *error, size_t size)
+{
+        dal_error err = DAL_ERROR_INIT;
+        size_t n_drivers;
+        const dal_driver *const *drivers = shop_drivers(&n_drivers), *driver = NULL;
+        dal_dsn *dsn = NULL;
+        dal_status s = dal_dsn_parse(url, &dsn, &err);
+
+        if (s == DAL_OK)
+                driver = dal_driver_find(drivers, n_drivers, dal_dsn_scheme(dsn), &err);
+        if (driver)
+                s = dal_driver_resolve_dsn(driver, dsn, NULL, NULL, out, &err);
+        dal_dsn_free(dsn);
+        return (driver && s == DAL_OK) || fail(error, size, "%s", err.message);
+}
+
 bool databases_plan(struct databases *databases, const char *const *urls, size_t n_urls, size_t n_shards,
                     char *error, size_t size)
 {
-        dal_error err = DAL_ERROR_INIT;
-
         *databases = (struct databases){.given = calloc(n_urls, sizeof *databases->given),
                                         .shards = calloc(n_shards, sizeof *databases->shards)};
         if (!databases->given || !databases->shards)
                 return fail(error, size, "out of memory");
         for (; databases->n_given < n_urls; databases->n_given++)
-                if (dal_dsn_parse(urls[databases->n_given], &databases->given[databases->n_given], &err))
-                        return fail(error, size, "%s", err.message);
+                if (!read_url(urls[databases->n_given], &databases->given[databases->n_given], error, size))
+                        return false;
         for (size_t i = 0; i < n_shards; i++) {
                 databases->n_shards = i + 1;
                 if (!plan_one(&databases->shards[i], databases->given[i % n_urls], i, error, size))
@@ -218,7 +235,8 @@ static dal_status open_server(const struct database *db, dal_conn **out, dal_err
 
         if (s != DAL_ERR_NOT_FOUND && !(s && err->error_class == DAL_CLASS_PRIVILEGE))
                 return s;
-        s = dal_dsn_derive(db->given, db->given, postgres ? "postgres" : "information_schema", &dsn, err);
+        s = dal_driver_resolve_dsn(db->driver, db->given, NULL, postgres ? "postgres" : "information_schema",
+                                   &dsn, err);
         if (s)
                 return s;
         s = open_database(db->driver, dsn, out, err);

@@ -87,7 +87,7 @@ static bool same_text(const char *a, const char *b)
 static char *catalog_url(const struct databases *databases, size_t i)
 {
         const dal_dsn *catalog = databases->shards[0].dsn, *shard = databases->shards[i].dsn;
-        bool same = same_text(dal_dsn_scheme(catalog), dal_dsn_scheme(shard)) &&
+        bool same = databases->shards[0].driver == databases->shards[i].driver &&
                     same_text(dal_dsn_user(catalog), dal_dsn_user(shard)) &&
                     same_text(dal_dsn_password(catalog), dal_dsn_password(shard));
 
