@@ -368,3 +368,10 @@ bool dal__conn_is_read(dal_conn *conn, const dal_stmt *stmt)
 
         return entry && entry->is_read;
 }
+
+bool dal__conn_is_atomic(dal_conn *conn, const dal_stmt *stmt)
+{
+        dal__cached_stmt *entry;
+
+        return dal__stmt_cache_get(&conn->cache, conn->state, stmt, &entry, NULL) == DAL_OK && entry->is_atomic;
+}

@@ -68,5 +68,7 @@ void dal__conn_set_rows_shard(dal_conn *conn, uint16_t shard);
 void dal__conn_lend_rows(dal_conn *conn, uint16_t shard, void (*hook)(dal_conn *conn, void *arg), void *arg);
 /* Says whether a statement only reads, by its first word. */
 bool dal__conn_is_read(dal_conn *conn, const dal_stmt *stmt);
+/* Says whether a statement that was refused outside a transaction has done nothing at all. */
+bool dal__conn_is_atomic(dal_conn *conn, const dal_stmt *stmt);
 
 #endif

@@ -115,6 +115,20 @@ bool dal__stmt_cache_touches_session(const char *sql, size_t size, uint32_t synt
         return false;
 }
 
+/* A procedure or block is not: each of its statements may have been committed by itself. */
+static bool is_atomic(const char *sql, size_t size, uint32_t syntax)
+{
+        static const char *const words[] = {"CALL", "DO", "EXECUTE"};
+        dal__lexer lexer;
+        dal__token token;
+
+        dal__lexer_init(&lexer, sql, size, syntax);
+        do
+                token = dal__lexer_next(&lexer);
+        while (token.kind != DAL__TOKEN_WORD && token.kind != DAL__TOKEN_END);
+        return token.kind == DAL__TOKEN_END || !is_one_of(&token, words, sizeof words / sizeof *words);
+}
+
 static dal_status add(dal__stmt_cache *cache, const dal_stmt *stmt, dal__cached_stmt **out, dal_error *err)
 {
         const char *text = dal_stmt_text(stmt, cache->dialect);
@@ -146,6 +160,7 @@ static dal_status add(dal__stmt_cache *cache, const dal_stmt *stmt, dal__cached_
         entry->is_read = rewritten.is_read;
         entry->touches_session =
                 dal__stmt_cache_touches_session(text, strlen(text), cache->driver->sql_syntax);
+        entry->is_atomic = is_atomic(text, strlen(text), cache->driver->sql_syntax);
         entry->driver_stmt.name = stmt->name;
         entry->driver_stmt.text = rewritten.text;
         entry->driver_stmt.text_size = rewritten.size;

@@ -18,6 +18,7 @@ typedef struct dal__cached_stmt {
         uint32_t n_pins;
         bool is_read;
         bool touches_session;
+        bool is_atomic; /* outside a transaction, too: a refusal means that nothing was done */
 } dal__cached_stmt;
 
 typedef struct dal__stmt_cache {

@@ -287,13 +287,17 @@ dal_status dal_cluster_run_on_at(const char *here, dal_cluster *cluster, uint16_
 
 /* ---- one statement -------------------------------------------------------------------------------------------------------- */
 
-/* What a lost connection means for a statement that commits by itself. */
+/* What a failure means for a statement that commits by itself. */
 DAL_COLD static void judge_single(dal_conn *conn, const dal_stmt *stmt, dal_error *failure)
 {
         char cause[300];
 
-        if (failure->not_sent || !failure->conn_gone || dal__conn_is_read(conn, stmt))
+        if (failure->not_sent || (failure->conn_gone && dal__conn_is_read(conn, stmt)))
                 return; /* it had no effect: running it again is safe */
+        if (!failure->conn_gone) {
+                failure->retry_tx &= dal__conn_is_atomic(conn, stmt); /* else a part may be done */
+                return;
+        }
         memcpy(cause, failure->message, sizeof cause);
         cause[sizeof cause - 1] = '\0';
         dal_error_set(failure, DAL_CLASS_COMMIT_UNKNOWN,

@@ -65,6 +65,31 @@ static void test_cluster__one_statement_is_retried_after_contention(void **state
         }
 }
 
+/* What a procedure did before its deadlock may have been committed, statement by statement. */
+static void test_cluster__a_procedure_is_not_run_again(void **state)
+{
+        static const dal_stmt call = DAL_STMT("call_pay", "/* now */ CALL pay(?)");
+        struct single f;
+
+        (void)state;
+        for (int kind = 0; single_of_both_kinds(&f, &kind); close_single(&f)) {
+                dal_error err = DAL_ERROR_INIT;
+
+                inject(f.server, (dal_fake_fault){.match = "call_pay", .error_class = DAL_CLASS_DEADLOCK});
+                assert_fails(dal_cluster_exec(f.cluster, dal_key_int64(1), &call, DAL_PARAMS(dal_int64(1)),
+                                              NULL, &err),
+                             DAL_CLASS_DEADLOCK);
+                assert_false(err.retry_tx);
+                assert_int_equal(dal_fake_journal_count(f.server, "call_pay"), 1);
+                inject(f.server, (dal_fake_fault){.at = DAL_FAKE_AT_FLUSH,
+                                                  .error_class = DAL_CLASS_CONNECTION_LOST,
+                                                  .not_sent = true});
+                assert_ok(dal_cluster_exec(f.cluster, dal_key_int64(1), &call, DAL_PARAMS(dal_int64(1)), NULL,
+                                           &err));
+                assert_int_equal(dal_fake_journal_count(f.server, "call_pay"), 2);
+        }
+}
+
 static void test_cluster__one_statement_refused_is_not_retried(void **state)
 {
         struct single f;
@@ -275,6 +300,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_cluster__one_statement_costs_one_round_trip),
                 cmocka_unit_test(test_cluster__one_statement_is_retried_after_contention),
+                cmocka_unit_test(test_cluster__a_procedure_is_not_run_again),
                 cmocka_unit_test(test_cluster__one_statement_refused_is_not_retried),
                 cmocka_unit_test(test_cluster__a_write_never_sent_is_retried),
                 cmocka_unit_test(test_cluster__a_write_lost_on_its_way_is_in_doubt),
