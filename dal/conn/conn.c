@@ -371,7 +371,7 @@ bool dal__conn_is_read(dal_conn *conn, const dal_stmt *stmt)
 
 bool dal__conn_is_atomic(dal_conn *conn, const dal_stmt *stmt)
 {
-        dal__cached_stmt *entry;
+        const dal__cached_stmt *entry = dal__stmt_cache_get(&conn->cache, conn->state, stmt, NULL);
 
-        return dal__stmt_cache_get(&conn->cache, conn->state, stmt, &entry, NULL) == DAL_OK && entry->is_atomic;
+        return entry && entry->is_atomic;
 }
