@@ -63,7 +63,7 @@ dal_status dal__dsn_set_path(dal_dsn *dsn, const char *text, dal_error *err)
 
         if (!path)
                 return dal__dsn_no_memory(err);
-        path[0] = '/';
+        memcpy(path, "/", n_slashes);
         memcpy(path + n_slashes, text, strlen(text));
         dal__dsn_set(dsn, DAL__DSN_PATH, path);
         return DAL_OK;

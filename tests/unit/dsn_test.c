@@ -200,6 +200,7 @@ static void test_dsn__sqlite_files(void **state)
         check("sqlite:////shop.db", "sqlite |-||0|//shop.db");
         check("sqlite::memory:", "sqlite |-||0|:memory:");
         check("sqlite:a@b.db", "sqlite |-||0|a@b.db");
+        check("sqlite:x.db?dbname=", "sqlite |-||0|");
         check("sqlite:?dbname=shop.db", "sqlite |-||0|shop.db");
         check("sqlite:/var/a@b.db", "sqlite |-||0|/var/a@b.db");
         check("sqlite:a:b.db", "sqlite |-||0|a:b.db");
