@@ -12,6 +12,35 @@
 
 /* ---- opening and closing ---------------------------------------------------------------------------------- */
 
+static const char *const statements_names[] = {
+        [DAL_STATEMENTS_DEFAULT] = "",
+        [DAL_STATEMENTS_PREPARED] = "prepared",
+        [DAL_STATEMENTS_UNNAMED] = "unnamed",
+        [DAL_STATEMENTS_TEXT] = "text",
+};
+
+/* The caller's choice comes before the URL's. */
+static dal_status choose_statements(const dal_driver *driver, const dal_dsn *dsn, dal_statements asked,
+                                    dal_statements *out, dal_error *err)
+{
+        const char *name = dal_dsn_get(dsn, "statements");
+        size_t i = (size_t)asked, n = sizeof statements_names / sizeof statements_names[0];
+
+        if (i == DAL_STATEMENTS_DEFAULT)
+                for (i = name && name[0] ? 1 : DAL_STATEMENTS_PREPARED; i < n && name && name[0]; i++)
+                        if (strcmp(name, statements_names[i]) == 0)
+                                break;
+        if (i >= n)
+                return dal_error_set(err, DAL_CLASS_ARGUMENT, "statements must be prepared, unnamed or text");
+        if ((i == DAL_STATEMENTS_UNNAMED && !(driver->caps & DAL_CAP_UNNAMED)) ||
+            (i == DAL_STATEMENTS_TEXT && !(driver->caps & DAL_CAP_TEXT)))
+                return dal_error_set(err, DAL_CLASS_UNSUPPORTED,
+                                     "the driver %s can't run statements as \"%s\": use \"prepared\"",
+                                     driver->name, statements_names[i]);
+        *out = (dal_statements)i;
+        return DAL_OK;
+}
+
 static dal_status open_session(dal_conn *conn, const dal_dsn *dsn, const dal_conn_options *options,
                                bool tx_mode, dal_deadline deadline, dal_error *err)
 {
@@ -20,6 +49,9 @@ static dal_status open_session(dal_conn *conn, const dal_dsn *dsn, const dal_con
         dal_status s;
 
         memset(&args, 0, sizeof args);
+        s = choose_statements(conn->driver, dsn, options->statements, &args.statements, err);
+        if (s)
+                return s;
         args.dsn = dsn;
         args.service = conn->service;
         args.user = dal_dsn_user(dsn);

@@ -53,6 +53,8 @@ dal_status dal__conn_take_rows(dal_conn *conn, dal_rows **out, dal_error *err);
 void dal__conn_finish_rows(dal_conn *conn);
 /* Returns the failure that left a transaction fit for nothing but rollback; NULL while all is well. */
 const dal_error *dal__conn_spoilt_by(const dal_conn *conn);
+/* Notes that the transaction, if one is open, can only be rolled back, and why; the first reason stays. */
+void dal__conn_spoil(dal_conn *conn, const dal_error *failure);
 /* Until when a rollback may take: it is worth a moment even after the caller's time is up. */
 dal_deadline dal__conn_grace(dal_deadline deadline);
 

@@ -68,8 +68,6 @@ dal_status dal__conn_send_one(dal_conn *conn, const dal_request *request, dal_de
                               dal_result *result, dal_error *err);
 /* Refuses when the connection is lost, a cursor is open or the deadline has passed. */
 dal_status dal__conn_check_usable(dal_conn *conn, dal_deadline deadline, dal_error *err);
-/* Notes that the transaction, if one is open, can only be rolled back, and why; the first reason stays. */
-void dal__conn_spoil(dal_conn *conn, const dal_error *failure);
 /* Refuses when an earlier statement has spoilt the transaction. */
 dal_status dal__conn_check_not_failed(dal_conn *conn, dal_error *err);
 /*

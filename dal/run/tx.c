@@ -50,6 +50,25 @@ dal_status dal_tx_exec(dal_tx *tx, const dal_stmt *stmt, dal_params params, int6
         return note(tx, s, &failure, err);
 }
 
+dal_status dal_tx_exec_versioned(dal_tx *tx, const dal_stmt *stmt, dal_params params, dal_error *err)
+{
+        dal_error failure;
+        int64_t n_rows = 0;
+        dal_status s = dal_tx_exec(tx, stmt, params, &n_rows, err);
+
+        if (s || n_rows == 1)
+                return s;
+        if (n_rows == 0)
+                s = dal_error_set(&failure, DAL_CLASS_STALE_ROW,
+                                  "%s: the row was changed or removed since it was read", stmt->name);
+        else
+                s = dal_error_set(&failure, DAL_CLASS_STATE,
+                                  "%s: matched more than one row: name one by its key and version",
+                                  stmt->name);
+        dal__conn_spoil(tx->conn, &failure);
+        return note(tx, s, &failure, err);
+}
+
 dal_status dal_tx_query(dal_tx *tx, const dal_stmt *stmt, dal_params params, dal_rows **out, dal_error *err)
 {
         dal_error failure; /* filled by a failure only: clearing it would cost more than the call */

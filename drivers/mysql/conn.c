@@ -380,11 +380,13 @@ static const dal_driver driver = {
         .caps = DAL_CAP_SAVEPOINT | DAL_CAP_TWO_PHASE | DAL_CAP_TX_MODE | DAL_CAP_UINT64 | DAL_CAP_CREATE_DB,
         .name = "mysql",
         .schemes = "mysql mariadb",
-        .keys = "socket server_public_key",
-        .inherited_keys = "server_public_key",
+        .keys = "socket server_public_key statements",
+        .inherited_keys = "server_public_key statements",
         .placeholder = DAL_PLACEHOLDER_QUESTION,
         .sql_syntax = DAL_SQL_BACKSLASH_ESCAPES | DAL_SQL_HASH_COMMENTS | DAL_SQL_BACKTICKS |
                       DAL_SQL_DASH_NEEDS_SPACE,
+        .lock_update = " FOR UPDATE",
+        .lock_share = " LOCK IN SHARE MODE", /* the one form that both servers know */
         .max_params = MAX_PARAMS,
         .conn_size = sizeof(dal__mysql_conn),
         .stmt_size = sizeof(dal__mysql_stmt_state),

@@ -135,9 +135,12 @@ static const dal_driver driver = {
                 DAL_CAP_TX_DDL | DAL_CAP_NAN | DAL_CAP_CREATE_DB,
         .name = "postgres",
         .schemes = "postgres postgresql",
-        .keys = "schema",
+        .keys = "schema statements",
+        .inherited_keys = "statements",
         .placeholder = DAL_PLACEHOLDER_DOLLAR,
         .sql_syntax = DAL_SQL_DOLLAR_QUOTES | DAL_SQL_NESTED_COMMENTS | DAL_SQL_E_STRINGS,
+        .lock_update = " FOR UPDATE",
+        .lock_share = " FOR SHARE",
         .max_params =
                 65535, /* Source: protocol, Bind: Int16 number of parameters; libpq PQ_QUERY_PARAM_MAX_LIMIT */
         .conn_size = sizeof(dal__postgres_conn),

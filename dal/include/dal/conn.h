@@ -45,8 +45,9 @@ typedef struct dal_conn_options {
         uint32_t statement_cache_size;  /* prepared statements kept per connection; 0 = 256 */
         dal_credentials_fn *credentials; /* NULL = those of the URL */
         void *credentials_arg;
+        dal_statements statements;      /* how statements travel [the URL's `statements`, else prepared] */
 } dal_conn_options;
-#define DAL_CONN_OPTIONS_INIT { sizeof(dal_conn_options), NULL, 0, 0, 0, NULL, NULL }
+#define DAL_CONN_OPTIONS_INIT { sizeof(dal_conn_options), NULL, 0, 0, 0, NULL, NULL, DAL_STATEMENTS_DEFAULT }
 
 /** Counters of one connection since it was opened. */
 typedef struct dal_conn_stats {

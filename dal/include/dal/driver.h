@@ -49,6 +49,8 @@ DAL_BEGIN_DECLS
 #define DAL_CAP_NAN        0x0080u /* stores NaN and infinities */
 #define DAL_CAP_EMBEDDED   0x0100u /* no server: a file or memory */
 #define DAL_CAP_CREATE_DB  0x0200u /* CREATE DATABASE makes a further database on the same server */
+#define DAL_CAP_UNNAMED    0x0400u /* has DAL_STATEMENTS_UNNAMED */
+#define DAL_CAP_TEXT       0x0800u /* has DAL_STATEMENTS_TEXT */
 
 /* How `?` is written for this engine. */
 typedef enum dal_placeholder {
@@ -65,6 +67,14 @@ typedef enum dal_placeholder {
 #define DAL_SQL_BRACKETS          0x20u /* [name] (SQLite) */
 #define DAL_SQL_E_STRINGS         0x40u /* E'\'' (PostgreSQL) */
 #define DAL_SQL_DASH_NEEDS_SPACE  0x80u /* -- starts a comment only before white space (MySQL) */
+
+/* How statements and values travel. Every driver has PREPARED; the others as DAL_CAP_UNNAMED and DAL_CAP_TEXT say. */
+typedef enum dal_statements {
+        DAL_STATEMENTS_DEFAULT,  /* the URL's `statements`, else PREPARED */
+        DAL_STATEMENTS_PREPARED, /* prepared once per connection and kept there */
+        DAL_STATEMENTS_UNNAMED,  /* prepared for one run; nothing stays in the session: for transaction poolers */
+        DAL_STATEMENTS_TEXT      /* never prepared; parameters and cells travel as text */
+} dal_statements;
 
 typedef enum dal_isolation {
         DAL_ISOLATION_DEFAULT, /* the server's */
@@ -136,6 +146,7 @@ typedef struct dal_open_args {
         uint32_t statement_timeout_ms; /* the session's limits; 0 = none */
         uint32_t lock_timeout_ms;
         bool tx_mode;             /* DAL_CAP_TX_MODE: the mode to start in */
+        dal_statements statements; /* never DEFAULT, and one that the driver has */
 } dal_open_args;
 
 /** Facts about an open connection, for people and for capability decisions. */
@@ -146,6 +157,7 @@ typedef struct dal_driver_info {
         char client[64];          /* the client library's name and version */
         uint64_t session_id;      /* backend pid or thread id; 0 if none */
         bool tls;                 /* the session is encrypted */
+        uint32_t max_prepared;    /* prepared statements that all sessions of the server share; 0 = no limit */
 } dal_driver_info;
 
 /**
@@ -220,6 +232,9 @@ typedef struct dal_driver {
         const char *inherited_keys; /* those of `keys` that a shard's URL takes from its catalog's; NULL = none */
         dal_placeholder placeholder;
         uint32_t sql_syntax;      /* DAL_SQL_* */
+        const char *lock_update;  /* put behind a query that asks for DAL_STMT_LOCK_UPDATE: " FOR UPDATE"; NULL = nothing,
+                                     for writing transactions exclude each other */
+        const char *lock_share;   /* likewise for DAL_STMT_LOCK_SHARE */
         uint32_t max_params;      /* parameters in one statement */
         size_t conn_size;
         size_t stmt_size;

@@ -69,6 +69,7 @@ typedef enum dal_status {
         X(LOCK_TIMEOUT, ERR_CONFLICT, YES, "lock not granted in time")                             \
         X(STALE_MAP, ERR_CONFLICT, YES, "the slot has moved to another shard")                     \
         X(SLOT_BLOCKED, ERR_CONFLICT, YES, "the slot is being moved right now")                    \
+        X(STALE_ROW, ERR_CONFLICT, YES, "the row was changed since it was read")                   \
         X(SCHEMA_CHANGED, ERR_CONFLICT, YES, "the table changed under a prepared statement")       \
         X(STATEMENT_TIMEOUT, ERR_TIMEOUT, NO, "the server's statement time limit passed")          \
         X(TX_TIMEOUT, ERR_CONN, UNSENT, "the server ended an idle or too long transaction")        \

@@ -45,6 +45,13 @@ typedef enum dal_dialect {
 
 /* Rows are delivered as they arrive, in constant memory, instead of being received whole first. */
 #define DAL_STMT_STREAM 0x01u
+/*
+ * A locking read: no other transaction can change the rows before this one ends (UPDATE), or others may read them so
+ * too (SHARE). The library writes the engine's own clause behind the query, and none where writing transactions
+ * exclude each other anyway (SQLite). For the last step of read, decide, write: see docs/isolation.md.
+ */
+#define DAL_STMT_LOCK_UPDATE 0x02u
+#define DAL_STMT_LOCK_SHARE  0x04u
 
 /** One named statement. Fill it by DAL_STMT. */
 typedef struct dal_stmt {

@@ -66,6 +66,17 @@ DAL_NODISCARD dal_status dal_tx_exec(dal_tx *tx, const dal_stmt *stmt, dal_param
                                      dal_error *err);
 
 /**
+ * Runs a write that must match exactly one row: the last step of read, decide, write with a version column,
+ * `UPDATE t SET ..., version = version + 1 WHERE id = ? AND version = ?`.
+ *
+ * @return DAL_OK            one row
+ *         DAL_ERR_CONFLICT  none (class STALE_ROW): somebody was faster; return it and the function runs again
+ *         DAL_ERR_STATE     more than one: the statement doesn't name a row; the transaction can only be rolled back
+ * Threads: the function's own. Blocks: until the transaction's deadline.
+ */
+DAL_NODISCARD dal_status dal_tx_exec_versioned(dal_tx *tx, const dal_stmt *stmt, dal_params params, dal_error *err);
+
+/**
  * Runs a query. Close the rows before the next statement; rows still open at COMMIT are closed.
  *
  * Ownership: *out is lent until dal_rows_close() or the end of the function.
