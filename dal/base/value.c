@@ -282,7 +282,7 @@ static void need(struct reader *r, char c)
                 r->ok = false;
 }
 
-static uint32_t days_in_month(uint32_t year, uint32_t month)
+static uint32_t days_in_month(int32_t year, uint32_t month)
 {
         static const uint8_t days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
         bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
@@ -290,16 +290,41 @@ static uint32_t days_in_month(uint32_t year, uint32_t month)
         return days[month - 1] + (uint32_t)(month == 2 && leap);
 }
 
+/* Digits of the longest year. Source: PostgreSQL 15 manual, table 8.9: dates reach to 5874897 AD. */
+#define MAX_YEAR_DIGITS 7
+
+/* At least four digits; more only where they are needed. */
+static int32_t read_year(struct reader *r, bool is_bc)
+{
+        size_t n = skip_digits(r->text, r->size, r->pos) - r->pos;
+        bool padded = n > 4 && r->text[r->pos] == '0';
+        int32_t year;
+
+        if (n < 4 || n > MAX_YEAR_DIGITS || padded)
+                r->ok = false;
+        year = (int32_t)number(r, r->ok ? n : 4, 1, 9999999);
+        return is_bc ? 1 - year : year;
+}
+
+/* The era stands at the very end, but whether a year is a leap year depends on it. */
+static bool take_era(struct reader *r)
+{
+        if (r->size < 3 || memcmp(r->text + r->size - 3, " BC", 3) != 0)
+                return false;
+        r->size -= 3;
+        return true;
+}
+
 static void read_date(struct reader *r, dal_civil *civil)
 {
-        uint32_t year, month;
+        bool is_bc = take_era(r);
+        uint32_t month;
 
-        year = number(r, 4, 1, 9999);
+        civil->year = read_year(r, is_bc);
         need(r, '-');
         month = number(r, 2, 1, 12);
         need(r, '-');
-        civil->day = (uint8_t)number(r, 2, 1, days_in_month(year, month));
-        civil->year = (int32_t)year;
+        civil->day = (uint8_t)number(r, 2, 1, days_in_month(civil->year, month));
         civil->month = (uint8_t)month;
 }
 
@@ -341,6 +366,14 @@ static int64_t read_zone(struct reader *r)
         return west ? -s : s;
 }
 
+/* Within a day of the ends nothing is read, so that no zone can carry it over. */
+static bool fits_us(dal_civil civil)
+{
+        int64_t days = dal_value_days_of_civil(civil);
+
+        return days > INT64_MIN / US_PER_DAY + 1 && days < INT64_MAX / US_PER_DAY - 1;
+}
+
 bool dal_value_parse_timestamp(const char *text, size_t size, int64_t *unix_us_out)
 {
         struct reader r = {text, size, 0, true};
@@ -361,7 +394,7 @@ bool dal_value_parse_timestamp(const char *text, size_t size, int64_t *unix_us_o
                 }
                 zone_s = read_zone(&r);
         }
-        if (!r.ok || r.pos != r.size)
+        if (!r.ok || r.pos != r.size || !fits_us(civil))
                 return false;
         *unix_us_out = dal_value_us_of_civil(civil) - zone_s * US_PER_S;
         return true;

@@ -271,6 +271,10 @@ static void test_value__timestamp_forms(void **state)
                 {"9999-12-31 23:59:59.999999", 2932897 * US_PER_DAY - 1},
                 {"2024-02-29", 19782 * US_PER_DAY},
                 {"2000-02-29", 11016 * US_PER_DAY},
+                {"10000-01-01 00:00:00+00", 2932897 * US_PER_DAY},
+                {"0001-12-31 23:59:59.999999+00 BC", -719162 * US_PER_DAY - 1},
+                {"0001-02-29 BC", -719468 * US_PER_DAY - US_PER_DAY}, /* the year 0 is a leap year */
+                {"4714-11-24 00:00:00+00 BC", -2440588 * US_PER_DAY},
         };
         int64_t us;
 
@@ -304,7 +308,16 @@ static void test_value__timestamp_refusals(void **state)
                 "2025-11-21 10:00:00+02:60",
                 "2025-11-21 10:00:00+02:",
                 "2025-11-21 10:00:00Zx",
-                "2025-11-21 10:00:00 BC",
+                "2025-11-21 10:00:00 bc",
+                "2025-11-21 10:00:00  BC",
+                "2025-11-21 BC ",
+                " BC",
+                "0002-02-29 BC",
+                "0000-01-01 BC",
+                "294277-01-09 04:00:54.775807",
+                "294248-01-01",
+                "02025-11-21",
+                "12345678-01-01",
                 "2025-11-21  10:00:00",
                 "2025-11-21_10:00:00",
                 "2025-13-01",
@@ -316,7 +329,6 @@ static void test_value__timestamp_refusals(void **state)
                 "1900-02-29",
                 "0000-00-00",
                 "0000-01-01",
-                "10000-01-01",
                 "-001-01-01",
                 "2025-1-01",
                 "20251121",
@@ -347,6 +359,10 @@ static void test_value__date_forms(void **state)
         assert_true(days == 20413);
         assert_true(dal_value_parse_date("1969-12-31xx", 10, &days));
         assert_true(days == -1);
+        assert_true(dal_value_parse_date("4714-11-24 BC", 13, &days)); /* Julian day 0 */
+        assert_true(days == -2440588);
+        assert_true(dal_value_parse_date("5874897-12-31", 13, &days));
+        assert_true(days == INT64_C(2145031948));
 }
 
 /* What is formatted from any instant of the four-digit years parses back to it. */

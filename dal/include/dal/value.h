@@ -191,9 +191,13 @@ bool dal_value_is_utf8(const char *text, size_t size);
 bool dal_value_parse_uuid(const char *text, size_t size, uint8_t out[16]);
 /** Writes the 36 characters of a UUID in lower case and a NUL. Threads: any. Blocks: no. */
 void dal_value_format_uuid(const uint8_t uuid[16], char out[37]);
-/** Parses "2026-11-21", "2026-11-21 10:00:00.123456", "...T...Z", "...+02"; without zone it is UTC. */
+/**
+ * Parses "2026-11-21", "2026-11-21 10:00:00.123456", "...T...Z", "...+02"; without zone it is UTC. Years have four
+ * digits or, beyond 9999, up to seven; "0044-03-15 12:00:00+00 BC" is the year 44 BC. Digits after the sixth of a
+ * second must be zero. Refused is what an int64 of microseconds can't hold. Threads: any. Blocks: no.
+ */
 bool dal_value_parse_timestamp(const char *text, size_t size, int64_t *unix_us_out);
-/** Parses "2026-11-21". Threads: any. Blocks: no. */
+/** Parses "2026-11-21", "12026-11-21", "0044-03-15 BC". Threads: any. Blocks: no. */
 bool dal_value_parse_date(const char *text, size_t size, int64_t *unix_days_out);
 
 DAL_END_DECLS
