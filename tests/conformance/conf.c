@@ -40,18 +40,35 @@ static bool script(struct conf *c, const char *url, const char *sql)
         return s == DAL_OK || complain(c, sql);
 }
 
+/* A pooler takes no search_path with the connection, so what is meant for one has a database of its own. */
 static bool place_on_server(struct conf *c)
 {
         char sql[160];
-        bool is_postgres = c->q->dialect == DAL_DIALECT_postgres;
 
+        c->place_is_schema = c->q->dialect == DAL_DIALECT_postgres && strcmp(c->mode, "unnamed") != 0;
         snprintf(c->place, sizeof c->place, "conf_%s_%ld", c->q->name, (long)getpid());
-        snprintf(sql, sizeof sql,
-                 is_postgres ? "CREATE SCHEMA %s" : "CREATE DATABASE %s CHARACTER SET utf8mb4", c->place);
-        if (!script(c, c->server_url, sql))
+        snprintf(sql, sizeof sql, "CREATE %s %s%s", c->place_is_schema ? "SCHEMA" : "DATABASE", c->place,
+                 c->q->dialect == DAL_DIALECT_postgres ? "" : " CHARACTER SET utf8mb4");
+        if (!script(c, c->admin_url, sql)) {
+                c->place[0] = '\0';
                 return false;
-        conf_url_with(c->url, sizeof c->url, c->server_url, is_postgres ? "schema" : "dbname", c->place);
+        }
+        conf_url_with(c->url, sizeof c->url, c->server_url, c->place_is_schema ? "schema" : "dbname",
+                      c->place);
         return true;
+}
+
+static bool drop_place(struct conf *c)
+{
+        char sql[160];
+        const char *rest = "";
+
+        if (c->place_is_schema)
+                rest = " CASCADE";
+        else if (c->q->dialect == DAL_DIALECT_postgres)
+                rest = " WITH (FORCE)"; /* a pooler keeps connections to it */
+        snprintf(sql, sizeof sql, "DROP %s %s%s", c->place_is_schema ? "SCHEMA" : "DATABASE", c->place, rest);
+        return script(c, c->admin_url, sql);
 }
 
 static bool place_in_file(struct conf *c)
@@ -83,38 +100,58 @@ static bool place_in_memory(struct conf *c)
         return true;
 }
 
+/* The URL in a variable; NULL, and a word about it, when it is not set. */
+static const char *url_of(const struct conf *c, const char *env)
+{
+        const char *url = getenv(env);
+
+        if (url && url[0])
+                return url;
+        fprintf(stderr,
+                "%s is not set: it names the %s server to test against.\n"
+                "Start one and load its address with: tests/containers/servers up %s && . "
+                "build/servers.env\n",
+                env, c->q->name, c->q->name);
+        return NULL;
+}
+
 static bool make_place(struct conf *c)
 {
-        const char *url;
+        const char *url, *admin_url;
 
         if (c->q->dialect == DAL_DIALECT_common)
                 return place_in_memory(c);
         if (!c->q->env)
                 return place_in_file(c);
-        url = getenv(c->q->env);
-        if (!url || !url[0]) {
-                fprintf(stderr,
-                        "%s is not set: it names the %s server to test against.\n"
-                        "Start one and load its address with: tests/containers/servers up %s && "
-                        ". build/servers.env\n",
-                        c->q->env, c->q->name, c->q->name);
+        url = url_of(c, c->q->env);
+        admin_url = c->q->admin_env ? url_of(c, c->q->admin_env) : url;
+        if (!url || !admin_url)
                 return false;
-        }
-        snprintf(c->server_url, sizeof c->server_url, "%s", url);
+        conf_url_with(c->server_url, sizeof c->server_url, url, "statements", c->mode);
+        snprintf(c->admin_url, sizeof c->admin_url, "%s", admin_url);
         return place_on_server(c);
 }
 
-bool conf_begin(struct conf *c, const char *engine)
+/* Reads "ENGINE" or "ENGINE:MODE". Which modes there are, and which a driver has, is the library's to say. */
+static bool choose_engine(struct conf *c, const char *name)
 {
-        memset(c, 0, sizeof *c);
-        c->q = conf_find_quirks(engine);
+        size_t size = strcspn(name, ":");
+
+        c->q = conf_find_quirks(name, size);
         if (!c->q) {
-                fprintf(stderr, "unknown engine '%s'\n", engine);
+                fprintf(stderr, "unknown engine '%.*s'\n", (int)size, name);
                 return false;
         }
-        c->driver = c->q->driver();
-        if (!make_place(c))
+        c->mode = name[size] ? name + size + 1 : c->q->mode ? c->q->mode : "prepared";
+        if (name[size] && !c->q->env) {
+                fprintf(stderr, "%s has no modes\n", c->q->name);
                 return false;
+        }
+        return true;
+}
+
+static bool make_tables(struct conf *c)
+{
         if (dal_dsn_parse(c->url, &c->dsn, &c->err) != DAL_OK)
                 return complain(c, "the URL");
         for (const char *const *ddl = c->q->ddl; ddl && *ddl; ddl++) {
@@ -124,16 +161,26 @@ bool conf_begin(struct conf *c, const char *engine)
         return true;
 }
 
+bool conf_begin(struct conf *c, const char *engine)
+{
+        memset(c, 0, sizeof *c);
+        if (!choose_engine(c, engine))
+                return false;
+        c->driver = c->q->driver();
+        if (!make_place(c))
+                return false;
+        if (make_tables(c))
+                return true;
+        conf_end(c);
+        return false;
+}
+
 void conf_end(struct conf *c)
 {
         char text[192];
 
-        if (c->place[0]) {
-                bool is_postgres = c->q->dialect == DAL_DIALECT_postgres;
-                snprintf(text, sizeof text, "DROP %s %s%s", is_postgres ? "SCHEMA" : "DATABASE", c->place,
-                         is_postgres ? " CASCADE" : "");
-                script(c, c->server_url, text);
-        }
+        if (c->place[0])
+                drop_place(c);
         if (c->dir[0]) {
                 static const char *const files[] = {"conf.db", "conf.db-wal", "conf.db-shm",
                                                     "conf.db-journal"};

@@ -25,7 +25,9 @@
 struct quirks {
         const char *name; /* as given on the command line */
         const dal_driver *(*driver)(void);
-        const char *env;    /* the variable that holds its URL; NULL = needs no server */
+        const char *env;       /* the variable that holds its URL; NULL = needs no server */
+        const char *admin_env; /* the same of the server behind it, where databases are made; NULL = env */
+        const char *mode; /* how statements travel if they must travel so; NULL = as the command line says */
         const char *engine; /* dal_driver_info.engine */
         dal_dialect dialect;
         const char *const *ddl;  /* scripts that make the tables of the suite; NULL-terminated */
@@ -46,9 +48,12 @@ struct conf {
         const struct quirks *q;
         const dal_driver *driver;
         char url[1024];        /* leads to the suite's own tables */
-        char server_url[1024]; /* as the environment gave it */
-        char place[64];        /* the schema, database or file made for this run */
-        char dir[128];         /* sqlite: the temporary directory */
+        char server_url[1024]; /* as the environment gave it, and how statements travel */
+        char admin_url[1024];  /* where the place is made and dropped */
+        const char *mode;      /* "prepared", "unnamed" or "text" */
+        bool place_is_schema;
+        char place[64]; /* the schema, database or file made for this run */
+        char dir[128];  /* sqlite: the temporary directory */
         dal_dsn *dsn;
         dal_fake_server *server; /* fake: the server itself */
         dal_conn *conn;          /* opened for each case */
@@ -64,13 +69,13 @@ struct conf_case {
 #function, function                                                                          \
         }
 
-/* Sets up the run; prints what is missing and returns false if it can't. */
+/* Sets up the run of "ENGINE" or "ENGINE:MODE"; prints what is missing and returns false if it can't. */
 bool conf_begin(struct conf *c, const char *engine);
 void conf_end(struct conf *c);
 /* Runs cases through cmocka, each with a new connection and empty tables; the number that failed. */
 int conf_run(struct conf *c, const char *suite, const struct conf_case *const *topics, const char *filter);
 
-const struct quirks *conf_find_quirks(const char *name);
+const struct quirks *conf_find_quirks(const char *name, size_t name_size);
 /* Answers for the statements of the suite. */
 bool conf_fake_answers(dal_fake_server *server);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * conformance ENGINE [FILTER]: runs the suite on one engine; FILTER is a pattern of case names:
- * "cluster__*".
+ * conformance ENGINE[:MODE] [FILTER]: runs the suite on one engine, with statements that travel as MODE says
+ * (prepared, unnamed or text); FILTER is a pattern of case names: "cluster__*".
  */
 
 #include <stdlib.h>
@@ -17,7 +17,7 @@ int main(int argc, char **argv)
         int n_failed;
 
         if (argc < 2 || argc > 3) {
-                fprintf(stderr, "usage: conformance fake|sqlite|postgres|mysql|mariadb [FILTER]\n");
+                fprintf(stderr, "usage: conformance fake|sqlite|postgres|mysql|mariadb[:MODE] [FILTER]\n");
                 return 64;
         }
         if (!conf_begin(&c, argv[1]))

@@ -174,10 +174,10 @@ static const struct quirks engines[] = {
 #endif
 };
 
-const struct quirks *conf_find_quirks(const char *name)
+const struct quirks *conf_find_quirks(const char *name, size_t name_size)
 {
         for (size_t i = 0; i < sizeof engines / sizeof engines[0]; i++) {
-                if (strcmp(engines[i].name, name) == 0)
+                if (strlen(engines[i].name) == name_size && memcmp(engines[i].name, name, name_size) == 0)
                         return &engines[i];
         }
         return NULL;
