@@ -39,6 +39,7 @@ static const char *const class_names[] = {
         [DAL_CLASS_LOCK_TIMEOUT] = "lock_timeout",
         [DAL_CLASS_STALE_MAP] = "stale_map",
         [DAL_CLASS_SLOT_BLOCKED] = "slot_blocked",
+        [DAL_CLASS_STALE_ROW] = "stale_row",
         [DAL_CLASS_SCHEMA_CHANGED] = "schema_changed",
         [DAL_CLASS_STATEMENT_TIMEOUT] = "statement_timeout",
         [DAL_CLASS_TX_TIMEOUT] = "tx_timeout",
