@@ -140,6 +140,8 @@ static dal_status add(dal__stmt_cache *cache, const dal_stmt *stmt, dal__cached_
                 return dal_error_set(err, DAL_CLASS_ARGUMENT, "statement %s has no text for the dialect %s",
                                      stmt->name, dal_stmt_dialect_name(cache->dialect));
         s = dal__params_rewrite(cache->driver, stmt->name, text, strlen(text), &rewritten, err);
+        if (s == DAL_OK)
+                s = dal__params_lock(cache->driver, stmt->name, stmt->flags, &rewritten, err);
         if (s)
                 return s;
         if (rewritten.has_transaction_word) {

@@ -25,6 +25,8 @@ struct rewrite {
         dal_error *err;
         dal__lexer lexer;
         uint32_t n_words;
+        uint32_t depth;  /* of parentheses */
+        char lock_begun; /* the last word was FOR ('F') or LOCK ('L'), which may begin a lock clause; else 0 */
         bool ended;      /* the semicolon was seen */
         bool has_code;   /* there is more than comments */
         bool is_prepare; /* the first word was PREPARE: the second decides */
@@ -96,6 +98,36 @@ static void note_word(struct rewrite *w, const dal__token *token)
         }
         if (w->out->is_read && is_any_word(token, writes))
                 w->out->is_read = false;
+}
+
+/* Learns whether a lock clause may be put behind it: what stands in parentheses is none of its business. */
+static void note_lock(struct rewrite *w, const dal__token *token)
+{
+        static const char *const sets[] = {"UNION", "INTERSECT", "EXCEPT", "INTO", NULL};
+        static const char *const behind_for[] = {"UPDATE", "SHARE", "NO", "KEY", NULL};
+        char begun = w->lock_begun;
+
+        w->lock_begun = 0;
+        if (!w->has_code && !dal__lexer_is_word(token, "SELECT"))
+                w->out->no_lock = "only one that begins with SELECT can lock what it reads";
+        if (token->kind == DAL__TOKEN_OTHER && token->size == 1) {
+                if (token->text[0] == '(')
+                        w->depth++;
+                else if (token->text[0] == ')' && w->depth)
+                        w->depth--;
+        }
+        if (token->kind != DAL__TOKEN_WORD || w->depth || w->out->no_lock)
+                return;
+        if (is_any_word(token, sets))
+                w->out->no_lock =
+                        "not with UNION, INTERSECT, EXCEPT or INTO: lock the rows by a query of their own";
+        else if ((begun == 'F' && is_any_word(token, behind_for)) ||
+                 (begun == 'L' && dal__lexer_is_word(token, "IN")))
+                w->out->no_lock = "it has a lock clause of its own: leave that to the flag";
+        else if (dal__lexer_is_word(token, "FOR"))
+                w->lock_begun = 'F';
+        else if (dal__lexer_is_word(token, "LOCK"))
+                w->lock_begun = 'L';
 }
 
 static dal_status put_placeholder(struct rewrite *w, const dal__token *token)
@@ -170,9 +202,12 @@ static dal_status put(struct rewrite *w, const dal__token *token)
                 status = put_word(w, token);
         else
                 append(w->out, token->text, token->size);
+        w->out->code_size = w->out->size;
         /* What opens an executable comment is longer than any operator here; the verb stands behind it. */
-        if (token->kind != DAL__TOKEN_OTHER || token->size <= 2)
+        if (token->kind != DAL__TOKEN_OTHER || token->size <= 2) {
+                note_lock(w, token);
                 w->has_code = true;
+        }
         return status;
 }
 
@@ -246,6 +281,47 @@ dal_status dal__params_rewrite(const dal_driver *driver, const char *name, const
                 return status;
         }
         out->text[out->size] = '\0';
+        return DAL_OK;
+}
+
+static dal_status no_lock(dal__params_text *text, const char *name, const char *why, dal_error *err)
+{
+        dal_mem_free(text->text);
+        memset(text, 0, sizeof *text);
+        return dal_error_set(err, DAL_CLASS_ARGUMENT, "statement \"%s\" can't be a locking read: %s",
+                             label(name), why);
+}
+
+dal_status dal__params_lock(const dal_driver *driver, const char *name, uint32_t flags,
+                            dal__params_text *text, dal_error *err)
+{
+        uint32_t asked = flags & (DAL_STMT_LOCK_UPDATE | DAL_STMT_LOCK_SHARE);
+        const char *clause = asked == DAL_STMT_LOCK_UPDATE ? driver->lock_update : driver->lock_share;
+        size_t size = clause ? strlen(clause) : 0;
+        char *grown;
+
+        if (!asked)
+                return DAL_OK;
+        if (asked == (DAL_STMT_LOCK_UPDATE | DAL_STMT_LOCK_SHARE))
+                return no_lock(text, name, "give DAL_STMT_LOCK_UPDATE or DAL_STMT_LOCK_SHARE, not both", err);
+        if (text->no_lock)
+                return no_lock(text, name, text->no_lock, err);
+        text->is_read =
+                false; /* what takes locks does not share a transaction with its neighbours by itself */
+        if (!size)
+                return DAL_OK;
+        grown = dal_mem_resize(text->text, text->size + size + 1, 1);
+        if (!grown) {
+                dal_mem_free(text->text);
+                memset(text, 0, sizeof *text);
+                return dal_error_set(err, DAL_CLASS_NO_MEMORY, "no memory for the text of statement \"%s\"",
+                                     label(name));
+        }
+        text->text = grown;
+        memmove(grown + text->code_size + size, grown + text->code_size, text->size + 1 - text->code_size);
+        memcpy(grown + text->code_size, clause, size);
+        text->code_size += size;
+        text->size += size;
         return DAL_OK;
 }
 

@@ -12,6 +12,8 @@ typedef struct dal__params_text {
         bool is_read; /* begins with SELECT, VALUES, TABLE or SHOW and has no INTO and no data-changing word */
         bool has_transaction_word; /* begins with BEGIN, START, COMMIT, END, ROLLBACK, SAVEPOINT, RELEASE, PREPARE
                                       TRANSACTION, XA or ABORT: refused, the wrapper owns these */
+        size_t code_size;    /* bytes up to the last that is neither space nor comment */
+        const char *no_lock; /* why no lock clause fits behind it; NULL: it is one plain SELECT */
 } dal__params_text;
 
 /*
@@ -20,6 +22,13 @@ typedef struct dal__params_text {
  */
 dal_status dal__params_rewrite(const dal_driver *driver, const char *name, const char *sql, size_t size,
                                dal__params_text *out, dal_error *err);
+
+/*
+ * Writes the driver's lock clause behind the code of a query whose flags ask for one (DAL_STMT_LOCK_*), in front of a
+ * trailing comment. Errors: ARG when it is no single SELECT or both flags are set, NO_MEMORY; the text is freed then.
+ */
+dal_status dal__params_lock(const dal_driver *driver, const char *name, uint32_t flags,
+                            dal__params_text *text, dal_error *err);
 
 /*
  * Checks the values of a call against a statement and an engine: count, UTF-8 and no NUL in text, well-formed

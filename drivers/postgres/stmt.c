@@ -313,8 +313,8 @@ bool dal__postgres_is_read(const dal_request *request)
         static const char *const words[] = {"SELECT", "VALUES", "TABLE", "SHOW"};
         const char *text;
 
-        if (!has_statement(request))
-                return false;
+        if (!has_statement(request) || (request->flags & (DAL_STMT_LOCK_UPDATE | DAL_STMT_LOCK_SHARE)))
+                return false; /* two locking reads in one transaction could get into a deadlock */
         text = first_word(request->kind == DAL_REQUEST_STMT ? request->stmt->text : request->text);
         for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
                 size_t size = strlen(words[i]);
