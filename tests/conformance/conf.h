@@ -42,6 +42,9 @@ struct quirks {
         bool has_port;                                     /* is reached by TCP */
         bool ddl_ends_tx;                                  /* DDL commits the open transaction */
         bool defers_constraints;                           /* has DEFERRABLE INITIALLY DEFERRED */
+        uint32_t decimal_whole, decimal_scale; /* digits before and behind the point in column conf_value.n */
+        uint32_t expression_types; /* bit per dal_type: `SELECT ?` gives the parameter back as that type */
+        bool keeps_negative_zero;  /* a double column tells -0.0 from 0.0 */
 };
 
 struct conf {
@@ -125,6 +128,6 @@ extern const dal_stmt conf_stream;         /* the same, streamed */
 extern const dal_stmt conf_sleep;          /* takes ten seconds */
 
 extern const struct conf_case values_conf[], statements_conf[], rows_conf[], errors_conf[],
-        transactions_conf[], cluster_conf[], contention_conf[], connect_conf[];
+        transactions_conf[], cluster_conf[], contention_conf[], connect_conf[], property_conf[];
 
 #endif

@@ -38,6 +38,16 @@ static void get_value(void *arg, dal_fake_call *call)
         dal_fake_store_select(call, dal_fake_call_name(call) + strlen("get_"), id, id, NULL);
 }
 
+static void all_values(void *arg, dal_fake_call *call)
+{
+        static const char *const columns[] = {"value"};
+
+        (void)arg;
+        dal_fake_call_columns(call, columns, 1);
+        dal_fake_store_select(call, dal_fake_call_name(call) + strlen("all_"), int_param(call, 0),
+                              int_param(call, 1), NULL);
+}
+
 /* --- Accounts ------------------------------------------------------------------------------------------ */
 
 static const char *const account_columns[] = {"id", "balance"};
@@ -268,6 +278,16 @@ bool conf_fake_answers(dal_fake_server *server)
         } answers[] = {
                 {"put_*", put_value, NULL},
                 {"get_*", get_value, NULL},
+                {"all_bool", all_values, NULL},
+                {"all_int64", all_values, NULL},
+                {"all_uint64", all_values, NULL},
+                {"all_double", all_values, NULL},
+                {"all_decimal", all_values, NULL},
+                {"all_text", all_values, NULL},
+                {"all_bytes", all_values, NULL},
+                {"all_timestamp", all_values, NULL},
+                {"all_date", all_values, NULL},
+                {"all_uuid", all_values, NULL},
                 {"add_account", add_account, NULL},
                 {"add_balance", add_balance, NULL},
                 {"UPDATE conf_account SET balance = ? WHERE id = ?", set_balance, NULL},

@@ -40,14 +40,43 @@ static const char *const postgres_ddl[] = {
 static const char *const mysql_ddl[] = {
         ACCOUNT_AND_ITEM,
         "CREATE TABLE conf_value (id BIGINT PRIMARY KEY, b BOOLEAN, i BIGINT, u BIGINT UNSIGNED, d DOUBLE, "
-        "n DECIMAL(40, 10), t LONGTEXT, y LONGBLOB, ts DATETIME(6), da DATE, uu BINARY(16))",
+        "n DECIMAL(65, 30), t LONGTEXT, y LONGBLOB, ts DATETIME(6), da DATE, uu BINARY(16))",
         NULL};
 #endif
+
+/* Types that `SELECT ?` may keep. */
+#define PLAIN_TYPES                                                                                          \
+        (1u << DAL_TYPE_BOOL | 1u << DAL_TYPE_INT64 | 1u << DAL_TYPE_UINT64 | 1u << DAL_TYPE_DOUBLE |        \
+         1u << DAL_TYPE_DECIMAL | 1u << DAL_TYPE_TEXT | 1u << DAL_TYPE_BYTES | 1u << DAL_TYPE_UUID)
+#define TIME_TYPES (1u << DAL_TYPE_TIMESTAMP | 1u << DAL_TYPE_DATE)
+
+/* Values of the fake server are kept as they came. */
+#define FAKE_VALUES .decimal_whole = 1000, .decimal_scale = 1000, .keeps_negative_zero = true
+/*
+ * Decimals are text here, of any length. A REAL that is a whole number is stored as an integer, which has one zero.
+ * Source: sqlite.org/datatype3.html, section 2
+ */
+#define SQLITE_VALUES                                                                                        \
+        .decimal_whole = 1000, .decimal_scale = 1000, .expression_types = PLAIN_TYPES | TIME_TYPES
+/* Source: PostgreSQL 15 manual, table 8.2, numeric. */
+#define POSTGRES_VALUES                                                                                      \
+        .decimal_whole = 131072, .decimal_scale = 16383, .expression_types = PLAIN_TYPES | TIME_TYPES,       \
+        .keeps_negative_zero = true
+/* DECIMAL has 65 digits, at most 30 of them behind the point. Source: MySQL manual, 14.25.2 "DECIMAL Data Type" */
+#define DECIMAL_65 .decimal_whole = 35, .decimal_scale = 30
+/* The result of `SELECT ?` is said to be text in the connection's character set, though bytes were sent. Measured. */
+#define MYSQL_VALUES                                                                                         \
+        DECIMAL_65, .keeps_negative_zero = true,                                                             \
+                    .expression_types =                                                                      \
+                            (PLAIN_TYPES | TIME_TYPES) & ~(1u << DAL_TYPE_BYTES | 1u << DAL_TYPE_UUID)
+/* A DOUBLE column turns -0.0 into 0.0. Measured on 10.11. */
+#define MARIADB_VALUES DECIMAL_65, .expression_types = PLAIN_TYPES | TIME_TYPES
 
 static const struct quirks engines[] = {
         {
                 .name = "fake",
                 .driver = dal_driver_fake,
+                FAKE_VALUES,
                 .engine = "fake",
                 .dialect = DAL_DIALECT_common,
                 /* Source: drivers/include/dal/drivers/fake.h; it behaves as PostgreSQL does. */
@@ -63,6 +92,7 @@ static const struct quirks engines[] = {
         {
                 .name = "fakemodal",
                 .driver = dal_driver_fake_modal,
+                FAKE_VALUES,
                 .engine = "fakemodal",
                 .dialect = DAL_DIALECT_common,
                 /* Source: the same header; it behaves as the MySQL family does. */
@@ -78,6 +108,7 @@ static const struct quirks engines[] = {
         {
                 .name = "sqlite",
                 .driver = dal_driver_sqlite,
+                SQLITE_VALUES,
                 .engine = "sqlite",
                 .dialect = DAL_DIALECT_sqlite,
                 .ddl = sqlite_ddl,
@@ -100,6 +131,7 @@ static const struct quirks engines[] = {
         {
                 .name = "postgres",
                 .driver = dal_driver_postgres,
+                POSTGRES_VALUES,
                 .env = "DAL_TEST_POSTGRES",
                 .engine = "postgresql",
                 .dialect = DAL_DIALECT_postgres,
@@ -125,6 +157,7 @@ static const struct quirks engines[] = {
         {
                 .name = "mysql",
                 .driver = dal_driver_mysql,
+                MYSQL_VALUES,
                 .env = "DAL_TEST_MYSQL",
                 .engine = "mysql",
                 .dialect = DAL_DIALECT_mysql,
@@ -150,6 +183,7 @@ static const struct quirks engines[] = {
         {
                 .name = "mariadb",
                 .driver = dal_driver_mysql,
+                MARIADB_VALUES,
                 .env = "DAL_TEST_MARIADB",
                 .engine = "mariadb",
                 .dialect = DAL_DIALECT_mariadb,
