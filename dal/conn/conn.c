@@ -56,6 +56,7 @@ static dal_status open_session(dal_conn *conn, const dal_dsn *dsn, const dal_con
         args.service = conn->service;
         args.user = dal_dsn_user(dsn);
         args.password = dal_dsn_password(dsn);
+        conn->cache.texts_only = args.statements != DAL_STATEMENTS_PREPARED;
         args.statement_timeout_ms = conn->statement_timeout_ms = options->statement_timeout_ms;
         args.lock_timeout_ms = conn->lock_timeout_ms = options->lock_timeout_ms;
         args.tx_mode = conn->tx_mode = tx_mode && (conn->driver->caps & DAL_CAP_TX_MODE);
@@ -135,6 +136,8 @@ dal_status dal_conn_open(const dal_driver *driver, const dal_dsn *dsn, const dal
         *out = NULL;
         if (s == DAL_OK)
                 s = dal__conn_open_mode(driver, resolved, options, false, deadline, out, err);
+        if (s == DAL_OK)
+                dal__stmt_cache_limit(&(*out)->cache, (*out)->info.max_prepared, 1);
         dal_dsn_free(resolved);
         return s;
 }
@@ -158,6 +161,11 @@ void dal_conn_close(dal_conn *conn)
 bool dal__conn_is_broken(const dal_conn *conn)
 {
         return conn->broken;
+}
+
+dal_error_class dal__conn_broken_by(const dal_conn *conn)
+{
+        return conn->broken_by;
 }
 
 bool dal__conn_tx_mode(const dal_conn *conn)
@@ -199,8 +207,11 @@ dal_conn_stats dal_conn_get_stats(const dal_conn *conn)
 {
         dal_conn_stats stats = conn->stats;
 
-        stats.n_prepared = conn->cache.next_number;
+        stats.n_prepared = conn->cache.n_prepared;
         stats.n_evicted = conn->cache.n_evicted;
+        stats.n_invalidated = conn->cache.n_invalidated;
+        stats.n_cached = conn->cache.n_stmts;
+        stats.cache_size = conn->cache.capacity;
         return stats;
 }
 
@@ -237,6 +248,28 @@ DAL_NOINLINE static dal_status send_behind(dal_conn *conn, const dal_request *re
         return dal__conn_send_all(conn, request, deadline, &conn->result, &outcome, err);
 }
 
+/*
+ * A statement whose prepared form was out of date has done nothing: with a fresh one it runs. Inside a transaction
+ * only the whole of it can be run again.
+ */
+DAL_COLD static dal_status send_again(dal_conn *conn, const dal_stmt *stmt, dal_params params,
+                                      dal_deadline deadline, dal_error *failure)
+{
+        dal_request request;
+        dal_status s;
+
+        if (failure->error_class != DAL_CLASS_SCHEMA_CHANGED || conn->in_tx || conn->broken ||
+            !dal__conn_is_atomic(conn, stmt))
+                return failure->status;
+        dal__conn_note_schema(conn);
+        if (!dal__conn_prepare_request(conn, stmt, params, &request, failure))
+                return failure->status;
+        s = send_alone(conn, &request, deadline, failure);
+        if (s == DAL_OK)
+                *failure = (dal_error)DAL_ERROR_INIT; /* it is over */
+        return s;
+}
+
 dal_status dal__conn_run_fresh(dal_conn *conn, const dal_stmt *stmt, dal_params params, dal_deadline deadline,
                                dal_rows **rows_out, dal_error *err)
 {
@@ -250,6 +283,8 @@ dal_status dal__conn_run_fresh(dal_conn *conn, const dal_stmt *stmt, dal_params 
                 return failure->status;
         s = conn->n_pending ? send_behind(conn, &request, deadline, failure)
                             : send_alone(conn, &request, deadline, failure);
+        if (s)
+                s = send_again(conn, stmt, params, deadline, failure);
         if (s == DAL_OK && rows_out)
                 *rows_out = dal__conn_open_rows(conn, &conn->result, deadline);
         return s;
@@ -286,7 +321,7 @@ static dal_status run_dynamic(dal_conn *conn, const char *sql, dal_params params
         s = dal__params_check(conn->driver, "dynamic statement", text.n_params, params, err);
         if (s)
                 return s;
-        conn->session_dirty |= dal__stmt_cache_touches_session(sql, strlen(sql), conn->driver->sql_syntax);
+        conn->effects |= dal__stmt_cache_effects(sql, strlen(sql), conn->driver->sql_syntax);
         memset(&request, 0, sizeof request);
         request.kind = DAL_REQUEST_TEXT;
         request.text = text.text;
@@ -320,12 +355,22 @@ static dal_status take_count(dal_conn *conn, const dal_result *result, dal_deadl
         return DAL_OK;
 }
 
+/* After a statement was run to its end: it may have been a change of the schema, whether it failed or not. */
+static inline dal_status note_effects(dal_conn *conn, dal_status s)
+{
+        if (conn->effects & DAL__EFFECT_SCHEMA)
+                dal__conn_note_schema(conn);
+        return s;
+}
+
 dal_status dal_conn_exec(dal_conn *conn, const dal_stmt *stmt, dal_params params, dal_deadline deadline,
                          int64_t *n_rows_out, dal_error *err)
 {
         dal_status s = run_stmt(conn, stmt, params, deadline, NULL, err);
 
-        return s ? s : take_count(conn, &conn->result, deadline, n_rows_out, err);
+        if (s == DAL_OK)
+                s = take_count(conn, &conn->result, deadline, n_rows_out, err);
+        return note_effects(conn, s);
 }
 
 dal_status dal_conn_query(dal_conn *conn, const dal_stmt *stmt, dal_params params, dal_deadline deadline,
@@ -341,7 +386,9 @@ dal_status dal_conn_exec_dynamic(dal_conn *conn, const char *sql, dal_params par
         dal_result result;
         dal_status s = run_dynamic(conn, sql, params, deadline, &result, err);
 
-        return s ? s : take_count(conn, &result, deadline, n_rows_out, err);
+        if (s == DAL_OK)
+                s = take_count(conn, &result, deadline, n_rows_out, err);
+        return note_effects(conn, s);
 }
 
 dal_status dal_conn_query_dynamic(dal_conn *conn, const char *sql, dal_params params, dal_deadline deadline,
@@ -364,9 +411,12 @@ dal_status dal_conn_script(dal_conn *conn, const char *sql, dal_deadline deadlin
         request.kind = DAL_REQUEST_SCRIPT;
         request.text = sql;
         request.text_size = strlen(sql);
-        conn->session_dirty = true; /* a script may do anything to the session */
+        conn->effects |= dal__stmt_cache_effects(sql, request.text_size, conn->driver->sql_syntax);
+        conn->effects |= DAL__EFFECT_SESSION; /* a script may do anything to the session */
         s = dal__conn_send_one(conn, &request, deadline, &result, err);
-        return s ? s : take_count(conn, &result, deadline, NULL, err);
+        if (s == DAL_OK)
+                s = take_count(conn, &result, deadline, NULL, err);
+        return note_effects(conn, s);
 }
 
 dal_status dal_conn_ping(dal_conn *conn, dal_deadline deadline, dal_error *err)
@@ -379,6 +429,7 @@ dal_status dal_conn_ping(dal_conn *conn, dal_deadline deadline, dal_error *err)
         conn->stats.n_round_trips++;
         if (conn->driver->ping(conn->state, deadline, &local)) {
                 conn->broken = true;
+                conn->broken_by = local.error_class;
                 if (err)
                         *err = local;
                 return local.status;

@@ -4,7 +4,23 @@
 
 #include <dal/conn.h>
 
+#include <stdatomic.h>
+
 /* What the pool and the transaction rooms need of a connection beyond its public face. */
+
+/*
+ * What the connections of one pool let each other know. Whoever changes one of the other members adds to `n` after
+ * that, so that one look at `n` tells whether there is any news.
+ */
+typedef struct dal__conn_news {
+        _Atomic uint32_t n;
+        _Atomic uint32_t n_schema; /* changes of the schema */
+} dal__conn_news;
+
+/* Makes a connection, on which nothing was prepared yet, one of a pool's; `max_size` share what the server offers. */
+void dal__conn_join(dal_conn *conn, dal__conn_news *news, uint32_t max_size);
+/* Drops what was prepared before the last change of the schema that the pool knows of. */
+void dal__conn_hear(dal_conn *conn);
 
 /* The mode the session is in; always false for engines without DAL_CAP_TX_MODE. */
 bool dal__conn_tx_mode(const dal_conn *conn);
@@ -20,6 +36,8 @@ void dal__conn_clean(dal_conn *conn, dal_deadline deadline, bool *reusable_out);
 bool dal__conn_is_clean(dal_conn *conn);
 /* Says whether the connection is lost or doubtful; no I/O. */
 bool dal__conn_is_broken(const dal_conn *conn);
+/* Returns why; NONE when it is not, or for want of an answer. */
+dal_error_class dal__conn_broken_by(const dal_conn *conn);
 
 /* The pool's own note, kept with the connection: finds the lease again without a search. */
 void dal__conn_set_lease(dal_conn *conn, void *lease);

@@ -83,6 +83,10 @@ dal_status dal__conn_fail(dal_conn *conn, const dal_request *request, dal_error 
                 conn->broken = failure->tx_gone = true; /* the server ends what a lost session had open */
         if (failure->error_class == DAL_CLASS_READ_ONLY_SERVER)
                 conn->broken = true; /* after a fail-over the primary is elsewhere: the next one looks anew */
+        if (conn->broken)
+                conn->broken_by = failure->error_class;
+        if (failure->error_class == DAL_CLASS_SCHEMA_CHANGED)
+                conn->effects |= DAL__EFFECT_SCHEMA; /* somebody's: what else was prepared is as old */
         name_statement(failure, request_name(request));
         dal__conn_spoil(conn, failure);
         if (err && err != failure)
@@ -220,8 +224,10 @@ DAL_COLD static dal_status fail_row(dal_conn *conn, dal_error *failure)
 {
         conn->rows_open = false;
         conn->rows_failed = true;
-        if (failure->conn_gone)
+        if (failure->conn_gone) {
                 conn->broken = failure->tx_gone = true; /* the server ends what a lost session had open */
+                conn->broken_by = failure->error_class;
+        }
         dal__conn_spoil(conn, failure);
         if (!conn->broken && conn->driver->discard(conn->state, conn->rows_deadline, NULL))
                 conn->broken = true;
@@ -311,6 +317,41 @@ void dal__conn_lend_rows(dal_conn *conn, uint16_t shard, void (*hook)(dal_conn *
         conn->rows.shard = shard;
         conn->on_rows_close = hook;
         conn->on_rows_close_arg = arg;
+}
+
+/* ---- the schema changes ------------------------------------------------------------------------------------------ */
+
+void dal__conn_note_schema(dal_conn *conn)
+{
+        uint32_t others;
+
+        dal__stmt_cache_invalidate(&conn->cache, conn->state);
+        conn->effects &= (uint8_t) ~(DAL__EFFECT_SCHEMA | DAL__EFFECT_WAITS);
+        /* Others see a transaction's change when it is over, and would prepare for the old one until then. */
+        if (conn->in_tx)
+                conn->effects |= DAL__EFFECT_WAITS;
+        if (conn->in_tx || !conn->news)
+                return;
+        others = atomic_fetch_add_explicit(&conn->news->n_schema, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&conn->news->n, 1, memory_order_release);
+        if (others == conn->schema_heard)
+                conn->schema_heard++;
+}
+
+void dal__conn_hear(dal_conn *conn)
+{
+        uint32_t n = atomic_load_explicit(&conn->news->n_schema, memory_order_relaxed);
+
+        if (conn->schema_heard != n)
+                dal__stmt_cache_invalidate(&conn->cache, conn->state);
+        conn->schema_heard = n;
+}
+
+void dal__conn_join(dal_conn *conn, dal__conn_news *news, uint32_t max_size)
+{
+        conn->news = news;
+        conn->schema_heard = atomic_load_explicit(&news->n_schema, memory_order_relaxed);
+        dal__stmt_cache_limit(&conn->cache, conn->info.max_prepared, max_size);
 }
 
 /* ---- fan-out ---------------------------------------------------------------------------------------------------- */

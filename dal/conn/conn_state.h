@@ -41,14 +41,17 @@ struct dal_conn {
         int64_t insert_id;
         uint32_t statement_timeout_ms, lock_timeout_ms;
         bool tx_mode;
-        bool in_tx;         /* between begin and commit or rollback */
-        bool tx_failed;     /* a statement failed: only rollback is left */
-        bool rows_open;     /* rows are still to be fetched */
-        bool rows_failed;   /* they ended in a failure */
-        bool awaiting;      /* a query was sent whose result was not asked for yet */
-        bool session_dirty; /* a statement changed session settings */
+        bool in_tx;       /* between begin and commit or rollback */
+        bool tx_failed;   /* a statement failed: only rollback is left */
+        bool rows_open;   /* rows are still to be fetched */
+        bool rows_failed; /* they ended in a failure */
+        bool awaiting;    /* a query was sent whose result was not asked for yet */
         bool broken;
-        dal_error tx_failure; /* when tx_failed: what failed first */
+        uint8_t effects; /* DAL__EFFECT_* of what ran, until they were seen to */
+        dal_error_class broken_by;
+        dal__conn_news *news;  /* of the pool; NULL without one */
+        uint32_t schema_heard; /* of news->n_schema: what was prepared since is fresh */
+        dal_error tx_failure;  /* when tx_failed: what failed first */
 };
 
 /* Where a flush failed, for the caller that must know what the server may have seen. */
@@ -107,9 +110,11 @@ static inline dal__cached_stmt *dal__conn_prepare_request(dal_conn *conn, const 
                                  .stmt = &entry->driver_stmt,
                                  .flags = stmt->flags,
                                  .params = params};
-        conn->session_dirty |= entry->touches_session;
+        conn->effects |= entry->effects;
         return entry;
 }
+/* After a statement that may have changed the schema: drops what was prepared before it, and tells the pool. */
+void dal__conn_note_schema(dal_conn *conn);
 /* Adds a waiting request at `at` (n_pending: at the end); without parameters. */
 dal_status dal__conn_add_pending(dal_conn *conn, size_t at, const dal_request *request, dal_error *err);
 /* Forgets what waits from `from` on. */

@@ -169,6 +169,8 @@ static void end_tx(dal_conn *conn)
         dal__conn_drop_pending(conn, 0);
         conn->in_tx = false;
         conn->tx_failed = false;
+        if (conn->effects & (DAL__EFFECT_SCHEMA | DAL__EFFECT_WAITS))
+                dal__conn_note_schema(conn);
 }
 
 dal_deadline dal__conn_grace(dal_deadline deadline)
@@ -410,7 +412,7 @@ bool dal__conn_is_clean(dal_conn *conn)
 {
         conn->on_rows_close = NULL;
         conn->insert_id = 0;
-        return !(conn->broken | conn->in_tx | conn->rows_open | conn->awaiting | conn->session_dirty) &&
+        return !(conn->broken | conn->in_tx | conn->rows_open | conn->awaiting | (conn->effects != 0)) &&
                conn->n_pending == 0 && conn->driver->tx_state(conn->state) == DAL_TX_STATE_IDLE;
 }
 
@@ -420,11 +422,11 @@ void dal__conn_clean(dal_conn *conn, dal_deadline deadline, bool *reusable_out)
         if (*reusable_out)
                 return;
         dal_conn_rollback(conn, deadline, NULL); /* only if the server says there is something to roll back */
-        if (!conn->broken && conn->session_dirty) {
+        if (!conn->broken && conn->effects & DAL__EFFECT_SESSION) {
                 if (!conn->driver->reset || conn->driver->reset(conn->state, deadline, NULL))
                         conn->broken = true;
                 conn->stats.n_round_trips++;
-                conn->session_dirty = false;
+                conn->effects = 0;
         }
         *reusable_out = dal__conn_is_clean(conn);
 }

@@ -11,6 +11,7 @@
 
 #define CLEAN_LIMIT_NS INT64_C(1000000000)
 #define MAX_SIZE       65536u
+#define NOBODY         ((pthread_t)0)
 
 /* ---- making and ending ---- */
 
@@ -414,18 +415,21 @@ static dal_status make_ready(dal_pool *pool, dal__pool_slot *slot, const claim *
         dal_error error; /* filled by a failure only */
         dal_deadline limit = dal_clock_earlier(c->deadline, now + pool->connect_timeout);
         dal_status s = DAL_OK;
+        bool too_old = now >= slot->expires_at, in_doubt = now - slot->used_at > pool->validate_after;
 
-        if (now - slot->used_at > pool->validate_after)
+        dal__pool_hear(pool, slot, &too_old, &in_doubt);
+        if (in_doubt && !too_old)
                 s = dal_conn_ping(slot->conn, limit, &error);
-        if (s == DAL_OK && pool->has_modes && slot->tx_mode != c->tx_mode)
+        if (s == DAL_OK && !too_old && pool->has_modes && slot->tx_mode != c->tx_mode)
                 s = dal__conn_set_tx_mode(slot->conn, c->tx_mode, limit, &error);
-        if (s == DAL_OK && now < slot->expires_at)
+        if (s == DAL_OK && !too_old)
                 return DAL_OK;
         if (s != DAL_OK && err)
                 *err = error;
         /* A connection that was lost or grew old in the pool is nobody's failure: another one is found. */
         *again_out = s == DAL_OK || !dal_clock_passed(c->deadline);
         (void)pthread_mutex_lock(&pool->lock);
+        dal__pool_note_lost(pool, dal__conn_broken_by(slot->conn));
         pool->stats.n_acquired--;
         dal__pool_close_slot(pool, slot);
         (void)pthread_mutex_unlock(&pool->lock);
@@ -454,7 +458,8 @@ static dal__pool_slot *take_parked(dal_pool *pool, const char *here, bool tx_mod
         if (!slot)
                 return NULL;
         if (slot->tx_mode != tx_mode || now - slot->used_at > pool->validate_after ||
-            now >= slot->expires_at) {
+            now >= slot->expires_at ||
+            slot->heard != atomic_load_explicit(&pool->news.n, memory_order_relaxed)) {
                 offer(pool, slot, now);
                 return NULL;
         }
@@ -479,17 +484,22 @@ static bool park(dal_pool *pool, dal__pool_slot *slot)
                 return false;
         slot->used_at = now;
         slot->tx_mode = dal__conn_tx_mode(slot->conn);
+        atomic_store_explicit(&slot->owner, NOBODY,
+                              memory_order_relaxed); /* so that it is not given back twice */
         before = atomic_exchange(&pool->parked, slot);
         if (before)
                 offer(pool, before, before->used_at);
         if (!atomic_load(&pool->n_waiting) && !atomic_load(&pool->closed))
                 return true;
         /* Somebody came to wait or to close meanwhile: unless he took it himself, it is still ours to give. */
-        return !atomic_compare_exchange_strong(&pool->parked, &own, NULL);
+        if (!atomic_compare_exchange_strong(&pool->parked, &own, NULL))
+                return true;
+        atomic_store_explicit(&slot->owner, pthread_self(), memory_order_relaxed);
+        return false;
 }
 
-DAL_COLD static dal_status acquire_in_turn(const char *here, dal_pool *pool, bool tx_mode, dal_deadline deadline,
-                                  dal_conn **out, dal_error *err)
+DAL_COLD static dal_status acquire_in_turn(const char *here, dal_pool *pool, bool tx_mode,
+                                           dal_deadline deadline, dal_conn **out, dal_error *err)
 {
         claim c = {.where = here, .deadline = deadline, .tx_mode = tx_mode};
         dal__pool_slot *slot;
@@ -539,10 +549,16 @@ dal_status dal_pool_acquire_at(const char *here, dal_pool *pool, bool tx_mode, d
 DAL_COLD static void release_in_turn(dal_pool *pool, dal__pool_slot *slot)
 {
         int64_t now = dal__pool_now();
-        bool reusable;
+        bool reusable, is_lent;
 
+        (void)pthread_mutex_lock(&pool->lock);
+        is_lent = slot->state == DAL__SLOT_LEASED && atomic_load(&pool->parked) != slot;
+        (void)pthread_mutex_unlock(&pool->lock);
+        if (!is_lent)
+                return; /* it was given back before: cleaning it would strike its next user */
         dal__conn_clean(slot->conn, now + CLEAN_LIMIT_NS, &reusable);
         (void)pthread_mutex_lock(&pool->lock);
+        dal__pool_note_lost(pool, dal__conn_broken_by(slot->conn));
         if (!pthread_equal(slot->owner, pthread_self()))
                 pool->lent_across_threads = true;
         slot->used_at = now;

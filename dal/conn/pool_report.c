@@ -71,7 +71,8 @@ static void add_holders(text *t, const dal_pool *pool, int64_t now)
 
 static void add_rest(text *t, const dal_pool *pool)
 {
-        add(t, ", connecting=%u, waiting=%u", pool->n_in[DAL__SLOT_CONNECTING], pool->n_waiting);
+        add(t, ", idle=%u, connecting=%u, waiting=%u", pool->n_in[DAL__SLOT_IDLE],
+            pool->n_in[DAL__SLOT_CONNECTING], pool->n_waiting);
         if (pool->n_failures > 0)
                 add(t, ", last connect error: %s", pool->last_error.message);
 }

@@ -9,6 +9,8 @@
 
 #define FIRST_PAUSE_NS (50 * DAL__NS_PER_MS)
 #define LAST_PAUSE_NS  (2000 * DAL__NS_PER_MS)
+/* Between two evictions of all connections */
+#define READ_ONLY_PAUSE_NS (1000 * DAL__NS_PER_MS)
 
 int64_t dal__pool_now(void)
 {
@@ -254,9 +256,38 @@ void dal__pool_note_connected(dal_pool *pool, dal__pool_slot *slot, dal_conn *co
         slot->conn = conn;
         slot->tx_mode = dal__conn_tx_mode(conn);
         slot->used_at = now;
+        slot->opened_at = now;
+        slot->heard = atomic_load(&pool->news.n);
+        dal__conn_join(conn, &pool->news, pool->options.max_size);
         /* Else all the connections of a service that were opened together would be replaced together. */
         slot->expires_at = now + lifetime - dal__pool_random(pool, lifetime / 4);
         dal__conn_set_lease(conn, slot);
+}
+
+void dal__pool_note_lost(dal_pool *pool, dal_error_class why)
+{
+        int64_t now = dal_clock_now();
+
+        if (why == DAL_CLASS_CONNECTION_LOST)
+                pool->lost_at = now;
+        /* Who writes to a replica again and again must not have the whole pool connect anew each time. */
+        else if (why == DAL_CLASS_READ_ONLY_SERVER && now - pool->read_only_at >= READ_ONLY_PAUSE_NS)
+                pool->read_only_at = now;
+        else
+                return;
+        atomic_fetch_add_explicit(&pool->news.n, 1, memory_order_release);
+}
+
+void dal__pool_hear(dal_pool *pool, dal__pool_slot *slot, bool *too_old, bool *in_doubt)
+{
+        uint32_t n = atomic_load_explicit(&pool->news.n, memory_order_acquire);
+
+        if (slot->heard == n)
+                return;
+        slot->heard = n;
+        *too_old |= slot->opened_at <= pool->read_only_at;
+        *in_doubt |= slot->used_at <= pool->lost_at;
+        dal__conn_hear(slot->conn);
 }
 
 void dal__pool_note_failed(dal_pool *pool, dal__pool_slot *slot, const dal_error *error, int64_t now)

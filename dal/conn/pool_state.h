@@ -8,6 +8,8 @@
 
 #include <dal/pool.h>
 
+#include "conn/conn_impl.h"
+
 /*
  * The body of a pool, for the pool*.c files only.
  *
@@ -42,6 +44,8 @@ typedef struct dal__pool_slot {
         dal__slot_state state;
         bool tx_mode;
         atomic_bool leak_reported;
+        uint32_t heard; /* of pool->news.n, when it was lent last by the lock */
+        int64_t opened_at;
 } dal__pool_slot;
 
 #define DAL__NO_SLOT UINT32_MAX
@@ -73,6 +77,7 @@ struct dal_pool {
         _Atomic(dal__pool_slot *) parked;
         _Atomic uint64_t n_unlocked; /* leases taken without the lock */
         _Atomic uint32_t n_parking;  /* callers who have given their lease back but still look at the pool */
+        dal__conn_news news;
 
         pthread_mutex_t lock;  /* over all that follows; no I/O while it is held */
         dal__pool_slot *slots; /* max_size of them */
@@ -83,6 +88,10 @@ struct dal_pool {
         _Atomic uint32_t n_waiting;
         atomic_bool closed;
         bool lent_across_threads; /* a lease was once given back by another thread than its taker */
+
+        /* What one connection learned about all; who adds to these adds to news.n. */
+        _Atomic int64_t lost_at;      /* when one was lost: those not used since are in doubt */
+        _Atomic int64_t read_only_at; /* when one met a server that had become read-only: those older go */
 
         /* A server that can't be reached. */
         uint32_t n_failures;     /* connects failed in a row for a reason that may pass */
@@ -127,6 +136,10 @@ void dal__pool_note_connected(dal_pool *pool, dal__pool_slot *slot, dal_conn *co
 void dal__pool_note_failed(dal_pool *pool, dal__pool_slot *slot, const dal_error *error, int64_t now);
 void dal__pool_enqueue(dal_pool *pool, dal__pool_waiter *waiter, bool first);
 void dal__pool_dequeue(dal_pool *pool, dal__pool_waiter *waiter);
+/* Notes what the loss of a connection says about the others. */
+void dal__pool_note_lost(dal_pool *pool, dal_error_class why);
+/* Does what the news since it was lent last asks of a connection, by the one who has it; without the lock. */
+void dal__pool_hear(dal_pool *pool, dal__pool_slot *slot, bool *too_old, bool *in_doubt);
 /* Gives a connection to the oldest waiter, or makes it idle. */
 void dal__pool_offer(dal_pool *pool, dal__pool_slot *slot, int64_t now);
 /* Hands idle connections, and rights to make one, to waiters in their order. */

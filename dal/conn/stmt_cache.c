@@ -8,6 +8,9 @@
 #include "sql/lexer.h"
 #include "sql/params.h"
 
+#define SHARE_OF_SERVER 4u /* other pools, services and instances prepare on the same server */
+#define MIN_CAPACITY    16u /* less would prepare anew all the time, which is worse than the server's refusal */
+
 dal_status dal__stmt_cache_init(dal__stmt_cache *cache, const dal_driver *driver, uint32_t capacity,
                                 dal_error *err)
 {
@@ -21,6 +24,18 @@ dal_status dal__stmt_cache_init(dal__stmt_cache *cache, const dal_driver *driver
         if (!cache->buckets)
                 return dal_error_set(err, DAL_CLASS_NO_MEMORY, "out of memory for the statement cache");
         return DAL_OK;
+}
+
+void dal__stmt_cache_limit(dal__stmt_cache *cache, uint32_t max_prepared, uint32_t n_conns)
+{
+        uint32_t share = max_prepared / SHARE_OF_SERVER / (n_conns ? n_conns : 1);
+
+        if (max_prepared == 0 || cache->texts_only)
+                return;
+        if (share < MIN_CAPACITY)
+                share = MIN_CAPACITY;
+        if (cache->capacity > share)
+                cache->capacity = share;
 }
 
 static void unlink_lru(dal__stmt_cache *cache, dal__cached_stmt *entry)
@@ -61,6 +76,21 @@ static void drop(dal__stmt_cache *cache, void *driver_conn, dal__cached_stmt *en
         dal_mem_free(entry);
 }
 
+void dal__stmt_cache_invalidate(dal__stmt_cache *cache, void *driver_conn)
+{
+        dal__cached_stmt *entry = cache->newest;
+
+        while (entry) {
+                dal__cached_stmt *older = entry->older;
+
+                if (!entry->n_pins) {
+                        drop(cache, driver_conn, entry);
+                        cache->n_invalidated++;
+                }
+                entry = older;
+        }
+}
+
 void dal__stmt_cache_fini(dal__stmt_cache *cache, void *driver_conn)
 {
         while (cache->newest)
@@ -87,6 +117,13 @@ static const char *const session_words[] = {
         "pg_try_advisory_lock_shared",
 };
 
+/* Commands after which a statement prepared before may be refused, or mean something else. */
+static const char *const schema_commands[] = {"CREATE", "ALTER", "DROP", "TRUNCATE", "RENAME"};
+
+static const char *const temporary_words[] = {"TEMP", "TEMPORARY"};
+
+#define IS_ONE_OF(token, words) is_one_of(token, words, sizeof(words) / sizeof *(words))
+
 static bool is_one_of(const dal__token *token, const char *const *words, size_t n_words)
 {
         for (size_t i = 0; i < n_words; i++)
@@ -95,24 +132,41 @@ static bool is_one_of(const dal__token *token, const char *const *words, size_t 
         return false;
 }
 
-bool dal__stmt_cache_touches_session(const char *sql, size_t size, uint32_t syntax)
+/* The effects of word `i` of a statement, of which the words before it had `before`. */
+static uint8_t effects_of(const dal__token *word, uint32_t i, uint8_t before)
+{
+        uint8_t effects = before;
+
+        if (i == 0 && IS_ONE_OF(word, session_commands))
+                effects |= DAL__EFFECT_SESSION;
+        if (i == 0 && IS_ONE_OF(word, schema_commands))
+                effects |= DAL__EFFECT_SCHEMA;
+        if (IS_ONE_OF(word, session_words))
+                effects |= DAL__EFFECT_SESSION;
+        /* CREATE [LOCAL] TEMPORARY TABLE is nobody else's business. */
+        if ((i == 1 || i == 2) && IS_ONE_OF(word, temporary_words))
+                effects &= (uint8_t)~DAL__EFFECT_SCHEMA;
+        return effects;
+}
+
+uint8_t dal__stmt_cache_effects(const char *sql, size_t size, uint32_t syntax)
 {
         dal__lexer lexer;
         dal__token token;
-        bool first = true;
+        uint8_t all = 0, effects = 0;
+        uint32_t i = 0;
 
         dal__lexer_init(&lexer, sql, size, syntax);
         while ((token = dal__lexer_next(&lexer)).kind != DAL__TOKEN_END) {
-                if (token.kind != DAL__TOKEN_WORD)
-                        continue;
-                if (first &&
-                    is_one_of(&token, session_commands, sizeof session_commands / sizeof *session_commands))
-                        return true;
-                if (is_one_of(&token, session_words, sizeof session_words / sizeof *session_words))
-                        return true;
-                first = false;
+                if (token.kind == DAL__TOKEN_WORD) {
+                        effects = effects_of(&token, i++, effects);
+                } else if (token.kind == DAL__TOKEN_SEMICOLON) {
+                        all |= effects;
+                        effects = 0;
+                        i = 0;
+                }
         }
-        return false;
+        return all | effects;
 }
 
 /* A procedure or block is not: each of its statements may have been committed by itself. */
@@ -160,8 +214,7 @@ static dal_status add(dal__stmt_cache *cache, const dal_stmt *stmt, dal__cached_
         entry->key_name = stmt->name;
         entry->key_common = stmt->common;
         entry->is_read = rewritten.is_read;
-        entry->touches_session =
-                dal__stmt_cache_touches_session(text, strlen(text), cache->driver->sql_syntax);
+        entry->effects = dal__stmt_cache_effects(text, strlen(text), cache->driver->sql_syntax);
         entry->is_atomic = is_atomic(text, strlen(text), cache->driver->sql_syntax);
         entry->driver_stmt.name = stmt->name;
         entry->driver_stmt.text = rewritten.text;
@@ -174,15 +227,19 @@ static dal_status add(dal__stmt_cache *cache, const dal_stmt *stmt, dal__cached_
         return DAL_OK;
 }
 
-static void evict_one(dal__stmt_cache *cache, void *driver_conn)
+/* Pinned ones may take the cache beyond its capacity for a while. */
+static void make_room(dal__stmt_cache *cache, void *driver_conn)
 {
         dal__cached_stmt *entry = cache->oldest;
 
-        while (entry && entry->n_pins)
-                entry = entry->newer;
-        if (entry) {
-                drop(cache, driver_conn, entry);
-                cache->n_evicted++;
+        while (entry && cache->n_stmts >= cache->capacity) {
+                dal__cached_stmt *newer = entry->newer;
+
+                if (!entry->n_pins) {
+                        drop(cache, driver_conn, entry);
+                        cache->n_evicted++;
+                }
+                entry = newer;
         }
 }
 
@@ -211,11 +268,11 @@ dal__cached_stmt *dal__stmt_cache_fetch(dal__stmt_cache *cache, void *driver_con
         }
         if (add(cache, stmt, &entry, err))
                 return NULL;
-        if (cache->n_stmts >= cache->capacity)
-                evict_one(cache, driver_conn);
+        make_room(cache, driver_conn);
         entry->next_in_bucket = *bucket;
         *bucket = entry;
         push_newest(cache, entry);
         cache->n_stmts++;
+        cache->n_prepared += !cache->texts_only;
         return entry;
 }

@@ -17,24 +17,40 @@ typedef struct dal__cached_stmt {
         dal_driver_stmt driver_stmt;
         uint32_t n_pins;
         bool is_read;
-        bool touches_session;
-        bool is_atomic; /* outside a transaction, too: a refusal means that nothing was done */
+        uint8_t effects; /* DAL__EFFECT_* */
+        bool is_atomic;  /* outside a transaction, too: a refusal means that nothing was done */
 } dal__cached_stmt;
+
+/* What a statement does besides reading and writing rows. */
+#define DAL__EFFECT_SESSION 0x1u /* changes the session: SET, advisory locks, temporary tables and the like */
+#define DAL__EFFECT_SCHEMA                                                                                   \
+        0x2u /* changes what other statements were prepared for: CREATE, ALTER, DROP and the like */
+#define DAL__EFFECT_WAITS 0x4u /* did so in a transaction that is still open */
 
 typedef struct dal__stmt_cache {
         const dal_driver *driver;
         dal_dialect dialect;
+        bool texts_only; /* nothing is kept in the session, so nothing there can run short or grow stale */
         dal__cached_stmt **buckets; /* power of two */
         uint32_t n_buckets;
         uint32_t n_stmts;
         uint32_t capacity;
         uint32_t next_number;
+        uint64_t n_prepared;
         uint64_t n_evicted;
+        uint64_t n_invalidated;
         dal__cached_stmt *newest, *oldest;
 } dal__stmt_cache;
 
 dal_status dal__stmt_cache_init(dal__stmt_cache *cache, const dal_driver *driver, uint32_t capacity,
                                 dal_error *err);
+/*
+ * Lowers the capacity to this connection's part of what all sessions of the server may prepare together, of which
+ * one pool of `n_conns` connections takes a quarter at most. Right after opening, while nothing is cached.
+ */
+void dal__stmt_cache_limit(dal__stmt_cache *cache, uint32_t max_prepared, uint32_t n_conns);
+/* Drops every statement that is not pinned: what it was prepared for may have changed. */
+void dal__stmt_cache_invalidate(dal__stmt_cache *cache, void *driver_conn);
 /* Forgets everything; the driver's states are closed by `driver_conn` first, if that is not NULL. */
 void dal__stmt_cache_fini(dal__stmt_cache *cache, void *driver_conn);
 /* Makes the newest one of a statement that is there, or a place for one that is not, evicting another if need be. */
@@ -59,7 +75,7 @@ static inline dal__cached_stmt *dal__stmt_cache_get(dal__stmt_cache *cache, void
                 return entry;
         return dal__stmt_cache_fetch(cache, driver_conn, stmt, err);
 }
-/* Says whether SQL changes the session rather than data: SET, advisory locks, temporary tables and the like. */
-bool dal__stmt_cache_touches_session(const char *sql, size_t size, uint32_t syntax);
+/* Finds out the DAL__EFFECT_* of SQL, of one statement or of several. */
+uint8_t dal__stmt_cache_effects(const char *sql, size_t size, uint32_t syntax);
 
 #endif

@@ -8,6 +8,18 @@
  *
  * It adds to a driver: the prepared-statement cache, checked parameters, the cursor, the deadline of every call,
  * and counters. One thread at a time may use a connection; only dal_conn_cancel() may be called by another.
+ *
+ * The cache keeps the statements used last. Where all sessions of a server share a number of prepared statements
+ * (max_prepared_stmt_count of the MySQL family, 16382 by default), the connections of one pool, when all their
+ * caches are full, hold a quarter of it at most, for other pools and services prepare there as well; but each keeps
+ * 16. So a service of many instances, each with N connections, should set statement_cache_size to no more than
+ * max_prepared_stmt_count / (instances x N). Where statements travel UNNAMED or as TEXT nothing is kept on the
+ * server: the cache then saves only the rewriting of the text, and the server's number doesn't bound it.
+ *
+ * When a table changes under a prepared statement, the statement is prepared anew and run again, and nobody hears of
+ * it; inside a transaction, where that can't be, the whole transaction fails with SCHEMA_CHANGED, which a retry
+ * mends. CREATE, ALTER, DROP, TRUNCATE and RENAME on one connection, and such a failure, make all connections of its
+ * pool forget what they had prepared before they are lent again.
  */
 
 #include <stdbool.h>
@@ -39,22 +51,29 @@ typedef dal_status dal_credentials_fn(void *arg, const dal_dsn *dsn, char *user_
 /** How to open connections. All zero is the default; fill it by DAL_CONN_OPTIONS_INIT. */
 typedef struct dal_conn_options {
         size_t struct_size;
-        const char *service;            /* who is asking; NULL = the URL's application_name, else "dal". Kept */
-        uint32_t statement_timeout_ms;  /* session limits of the server; 0 = none */
+        const char *service; /* who is asking; NULL = the URL's application_name, else "dal". Kept */
+        uint32_t statement_timeout_ms; /* session limits of the server; 0 = none */
         uint32_t lock_timeout_ms;
-        uint32_t statement_cache_size;  /* prepared statements kept per connection; 0 = 256 */
+        uint32_t statement_cache_size;   /* prepared statements kept per connection, less on a server that has
+                                           few: see below; 0 = 256 */
         dal_credentials_fn *credentials; /* NULL = those of the URL */
         void *credentials_arg;
-        dal_statements statements;      /* how statements travel [the URL's `statements`, else prepared] */
+        dal_statements statements; /* how statements travel [the URL's `statements`, else prepared] */
 } dal_conn_options;
-#define DAL_CONN_OPTIONS_INIT { sizeof(dal_conn_options), NULL, 0, 0, 0, NULL, NULL, DAL_STATEMENTS_DEFAULT }
+#define DAL_CONN_OPTIONS_INIT                                                                                \
+        {                                                                                                    \
+                sizeof(dal_conn_options), NULL, 0, 0, 0, NULL, NULL, DAL_STATEMENTS_DEFAULT                  \
+        }
 
-/** Counters of one connection since it was opened. */
+/** Counters of one connection since it was opened, and the state of its cache. */
 typedef struct dal_conn_stats {
-        uint64_t n_round_trips;  /* flushes that waited for the server */
+        uint64_t n_round_trips; /* flushes that waited for the server */
         uint64_t n_requests;
-        uint64_t n_prepared;     /* statements prepared */
-        uint64_t n_evicted;      /* statements dropped from the cache */
+        uint64_t n_prepared;    /* statements prepared and kept; 0 unless statements travel as PREPARED */
+        uint64_t n_evicted;     /* statements dropped from the cache to make room */
+        uint64_t n_invalidated; /* statements dropped because the schema had changed */
+        uint32_t n_cached;      /* statements in the cache now */
+        uint32_t cache_size;    /* how many it holds at most */
 } dal_conn_stats;
 
 /**
@@ -95,7 +114,8 @@ DAL_NODISCARD dal_status dal_conn_exec_dynamic(dal_conn *conn, const char *sql, 
 DAL_NODISCARD dal_status dal_conn_query_dynamic(dal_conn *conn, const char *sql, dal_params params,
                                                 dal_deadline deadline, dal_rows **out, dal_error *err);
 /** Runs one command of a schema script: no parameters, no rewriting, any rows are discarded. */
-DAL_NODISCARD dal_status dal_conn_script(dal_conn *conn, const char *sql, dal_deadline deadline, dal_error *err);
+DAL_NODISCARD dal_status dal_conn_script(dal_conn *conn, const char *sql, dal_deadline deadline,
+                                         dal_error *err);
 
 /**
  * Begins a transaction; where the engine can, BEGIN travels with the first statement.
