@@ -128,6 +128,6 @@ extern const dal_stmt conf_stream;         /* the same, streamed */
 extern const dal_stmt conf_sleep;          /* takes ten seconds */
 
 extern const struct conf_case values_conf[], statements_conf[], rows_conf[], errors_conf[],
-        transactions_conf[], cluster_conf[], contention_conf[], connect_conf[], property_conf[];
+        transactions_conf[], cluster_conf[], contention_conf[], connect_conf[], property_conf[], paths_conf[];
 
 #endif

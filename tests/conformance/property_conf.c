@@ -550,18 +550,43 @@ static void read_by_key(struct trial *t, int64_t i)
         dal_rows_close(rows);
 }
 
-static void read_all(struct trial *t, const dal_stmt *all)
+static void read_all(struct trial *t, dal_conn *conn, const dal_stmt *all)
 {
         struct conf *c = t->c;
         dal_rows *rows = NULL;
         int64_t i = 0;
         bool found;
 
-        OK(dal_conn_query(c->conn, all, DAL_PARAMS(dal_int64(0), dal_int64(t->n)), SOON, &rows, &c->err));
+        OK(dal_conn_query(conn, all, DAL_PARAMS(dal_int64(0), dal_int64(t->n)), SOON, &rows, &c->err));
         while (OK(dal_rows_next(rows, &found, &c->err)), found)
                 check(t, rows, i++);
         assert_int_equal(i, t->n);
         dal_rows_close(rows);
+}
+
+/* Whichever way they were stored by, they are the same by every other. */
+static void read_by_every_mode(struct trial *t)
+{
+        static const struct {
+                dal_statements statements;
+                uint32_t cap;
+                const char *way;
+        } modes[] = {{DAL_STATEMENTS_PREPARED, 0, "read in prepared mode"},
+                     {DAL_STATEMENTS_UNNAMED, DAL_CAP_UNNAMED, "read in unnamed mode"},
+                     {DAL_STATEMENTS_TEXT, DAL_CAP_TEXT, "read in text mode"}};
+
+        for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
+                dal_conn_options options = DAL_CONN_OPTIONS_INIT;
+                dal_conn *conn;
+
+                if (modes[i].cap && !conf_has_cap(t->c, modes[i].cap))
+                        continue;
+                options.statements = modes[i].statements;
+                conn = conf_open(t->c, &options);
+                t->way = modes[i].way;
+                read_all(t, conn, &t->kind->all);
+                dal_conn_close(conn);
+        }
 }
 
 /* What the statement itself computes has the type of the parameter, unless the engine forgets it. */
@@ -598,10 +623,11 @@ static void try_type(struct conf *c, dal_type type)
         for (int64_t i = 0; i < t.n; i++)
                 read_by_key(&t, i);
         t.way = "streamed";
-        read_all(&t, &t.kind->all);
+        read_all(&t, c->conn, &t.kind->all);
         t.way = "received whole";
         whole.flags = 0;
-        read_all(&t, &whole);
+        read_all(&t, c->conn, &whole);
+        read_by_every_mode(&t);
         for (int64_t i = 0; i < n_expressions && i < t.n; i++)
                 read_expression(&t, i);
         free(t.buffer);
