@@ -125,22 +125,46 @@ static inline bool holds(const dal_rows *rows, uint32_t i_column, unsigned types
         return rows && rows->cells && i_column < rows->n_columns && (types >> rows->cells[i_column].type & 1);
 }
 
-static dal_status wrong_type(const struct access *a, const dal_value *cell, const char *hint)
+/* The getter that takes every value of a type. */
+static const char *getter_of(dal_type type)
+{
+        static const char *const getters[] = {
+                [DAL_TYPE_NULL] = "dal_rows_is_null()",
+                [DAL_TYPE_BOOL] = "dal_rows_bool()",
+                [DAL_TYPE_INT64] = "dal_rows_int64()",
+                [DAL_TYPE_UINT64] = "dal_rows_uint64()",
+                [DAL_TYPE_DOUBLE] = "dal_rows_double()",
+                [DAL_TYPE_DECIMAL] = "dal_rows_decimal() or dal_rows_text()",
+                [DAL_TYPE_TEXT] = "dal_rows_text()",
+                [DAL_TYPE_BYTES] = "dal_rows_bytes()",
+                [DAL_TYPE_TIMESTAMP] = "dal_rows_timestamp()",
+                [DAL_TYPE_DATE] = "dal_rows_date()",
+                [DAL_TYPE_UUID] = "dal_rows_uuid()",
+                [DAL_TYPE_OTHER] = "dal_rows_bytes(), or convert it in the statement",
+        };
+
+        return (size_t)type < sizeof getters / sizeof getters[0] ? getters[type] : "dal_rows_cell()";
+}
+
+static dal_status wrong_type(const struct access *a, const dal_value *cell)
 {
         const char *name = dal_rows_column(a->rows, a->i_column);
+        dal_type type = (dal_type)cell->type;
 
-        return dal_error_set(a->err, DAL_CLASS_WRONG_TYPE, "column %" PRIu32 " \"%s\" is %s, not %s%s",
-                             a->i_column, name ? name : "", dal_value_type_name((dal_type)cell->type),
-                             a->wanted, hint);
+        return dal_error_set(a->err, DAL_CLASS_WRONG_TYPE, "column %" PRIu32 " \"%s\" is %s, not %s: call %s",
+                             a->i_column, name ? name : "", dal_value_type_name(type), a->wanted,
+                             getter_of(type));
 }
 
 static dal_status overflow(const struct access *a, const dal_value *cell, const char *why)
 {
         const char *name = dal_rows_column(a->rows, a->i_column);
+        dal_type type = (dal_type)cell->type;
 
         return dal_error_set(a->err, DAL_CLASS_OVERFLOW,
-                             "column %" PRIu32 " \"%s\" holds a value of type %s that %s %s", a->i_column,
-                             name ? name : "", dal_value_type_name((dal_type)cell->type), why, a->wanted);
+                             "column %" PRIu32 " \"%s\" holds a value of type %s that %s %s: call %s",
+                             a->i_column, name ? name : "", dal_value_type_name(type), why, a->wanted,
+                             getter_of(type));
 }
 
 static bool is_untyped(const dal_value *cell, dal_type type)
@@ -200,7 +224,7 @@ static dal_status whole_of_cell(const struct access *a, const dal_value *cell, s
                         return DAL_OK;
                 return overflow(a, cell, "does not fit");
         default:
-                return wrong_type(a, cell, "");
+                return wrong_type(a, cell);
         }
 }
 
@@ -237,7 +261,7 @@ dal_status dal_rows_bool(const dal_rows *rows, uint32_t i_column, bool *out, dal
                 return DAL_OK;
         }
         if (cell->type != DAL_TYPE_INT64 && cell->type != DAL_TYPE_UINT64)
-                return wrong_type(&a, cell, "");
+                return wrong_type(&a, cell);
         status = int_of_cell(&a, cell, 0, 1, &number);
         if (status == DAL_OK)
                 *out = number == 1;
@@ -258,7 +282,8 @@ dal_status dal_rows_int32(const dal_rows *rows, uint32_t i_column, int32_t *out,
         return status;
 }
 
-DAL_COLD static dal_status convert_int64(const dal_rows *rows, uint32_t i_column, int64_t *out, dal_error *err)
+DAL_COLD static dal_status convert_int64(const dal_rows *rows, uint32_t i_column, int64_t *out,
+                                         dal_error *err)
 {
         const struct access a = {rows, i_column, "int64", err};
         dal_status status;
@@ -307,9 +332,9 @@ dal_status dal_rows_double(const dal_rows *rows, uint32_t i_column, double *out,
                 return DAL_OK;
         }
         if (cell->type == DAL_TYPE_DECIMAL)
-                return wrong_type(&a, cell, ": ask for it by dal_rows_decimal()");
+                return wrong_type(&a, cell);
         if (cell->type != DAL_TYPE_INT64 && cell->type != DAL_TYPE_UINT64)
-                return wrong_type(&a, cell, "");
+                return wrong_type(&a, cell);
         status = whole_of_cell(&a, cell, &whole);
         if (status)
                 return status;
@@ -321,11 +346,23 @@ dal_status dal_rows_double(const dal_rows *rows, uint32_t i_column, double *out,
         return DAL_OK;
 }
 
+/* Both numbers: the one that is there, and the one that it takes. */
+static dal_status too_long(const struct access *a, const dal_value *cell, size_t size, size_t out_size)
+{
+        const char *name = dal_rows_column(a->rows, a->i_column);
+
+        return dal_error_set(a->err, DAL_CLASS_OVERFLOW,
+                             "column %" PRIu32 " \"%s\": the buffer has %zu bytes, and this %s with its NUL "
+                             "takes %zu",
+                             a->i_column, name ? name : "", out_size,
+                             dal_value_type_name((dal_type)cell->type), size + 1);
+}
+
 static dal_status copy_span(const struct access *a, const dal_value *cell, const char *text, size_t size,
                             char *out, size_t out_size)
 {
         if (size >= out_size)
-                return overflow(a, cell, "is too long for the caller's buffer for");
+                return too_long(a, cell, size, out_size);
         if (size)
                 memcpy(out, text, size);
         out[size] = '\0';
@@ -351,28 +388,44 @@ dal_status dal_rows_decimal(const dal_rows *rows, uint32_t i_column, char *out, 
         else if (cell->type == DAL_TYPE_UINT64)
                 size = snprintf(digits, sizeof digits, "%" PRIu64, cell->as.uint64);
         else
-                return wrong_type(&a, cell, "");
+                return wrong_type(&a, cell);
         return copy_span(&a, cell, digits, (size_t)size, out, out_size);
 }
 
-/* Types whose cells are a span of text. */
-#define TEXT_TYPES (1u << DAL_TYPE_TEXT | 1u << DAL_TYPE_DECIMAL | 1u << DAL_TYPE_OTHER)
+/* Types whose cells are always a span of text. */
+#define TEXT_TYPES (1u << DAL_TYPE_TEXT | 1u << DAL_TYPE_DECIMAL)
 
-/* Why there is no text to give. */
-DAL_COLD static dal_status refuse_text(const dal_rows *rows, uint32_t i_column, bool has_out, dal_error *err)
+/* An unknown type may be text, such as an enum's label, or some binary form, which would be garbage as text. */
+static bool is_text(const dal_value *cell)
+{
+        if (cell->type != DAL_TYPE_OTHER)
+                return TEXT_TYPES >> cell->type & 1;
+        return dal_value_is_utf8(cell->as.span.ptr, cell->as.span.size) &&
+               (cell->as.span.size == 0 || !memchr(cell->as.span.ptr, '\0', cell->as.span.size));
+}
+
+/* The text of an unknown type, or why there is none to give. */
+DAL_COLD static dal_status other_text(const dal_rows *rows, uint32_t i_column, const char **text_out,
+                                      size_t *size_out, dal_error *err)
 {
         const struct access a = {rows, i_column, "text", err};
         dal_status status;
-        const dal_value *cell = find_cell(&a, has_out, &status);
+        const dal_value *cell = find_cell(&a, text_out && size_out, &status);
 
-        return cell ? wrong_type(&a, cell, "") : status;
+        if (!cell)
+                return status;
+        if (!is_text(cell))
+                return wrong_type(&a, cell);
+        *text_out = cell->as.span.ptr;
+        *size_out = cell->as.span.size;
+        return DAL_OK;
 }
 
 dal_status dal_rows_text(const dal_rows *rows, uint32_t i_column, const char **text_out, size_t *size_out,
                          dal_error *err)
 {
         if (!holds(rows, i_column, TEXT_TYPES) || !text_out || !size_out)
-                return refuse_text(rows, i_column, text_out && size_out, err);
+                return other_text(rows, i_column, text_out, size_out, err);
         *text_out = rows->cells[i_column].as.span.ptr;
         *size_out = rows->cells[i_column].as.span.size;
         return DAL_OK;
@@ -393,7 +446,7 @@ dal_status dal_rows_bytes(const dal_rows *rows, uint32_t i_column, const void **
                 return DAL_OK;
         }
         if (cell->type != DAL_TYPE_BYTES && cell->type != DAL_TYPE_OTHER)
-                return wrong_type(&a, cell, "");
+                return wrong_type(&a, cell);
         *bytes_out = cell->as.span.ptr;
         *size_out = cell->as.span.size;
         return DAL_OK;
@@ -414,7 +467,7 @@ static dal_status time_of_cell(const struct access *a, dal_type type,
         }
         if (is_untyped(cell, DAL_TYPE_TEXT) && parse(cell->as.span.ptr, cell->as.span.size, out))
                 return DAL_OK;
-        return wrong_type(a, cell, "");
+        return wrong_type(a, cell);
 }
 
 dal_status dal_rows_timestamp(const dal_rows *rows, uint32_t i_column, int64_t *unix_us_out, dal_error *err)
@@ -450,7 +503,7 @@ dal_status dal_rows_uuid(const dal_rows *rows, uint32_t i_column, uint8_t out[16
         if (cell->type == DAL_TYPE_TEXT && cell->as.span.size == 36 &&
             dal_value_parse_uuid(cell->as.span.ptr, 36, out))
                 return DAL_OK;
-        return wrong_type(&a, cell, "");
+        return wrong_type(&a, cell);
 }
 
 dal_status dal_rows_copy_text(const dal_rows *rows, uint32_t i_column, char *out, size_t out_size,
@@ -462,10 +515,10 @@ dal_status dal_rows_copy_text(const dal_rows *rows, uint32_t i_column, char *out
 
         if (!cell)
                 return status;
-        if (!(TEXT_TYPES >> cell->type & 1))
-                return wrong_type(&a, cell, "");
+        if (!is_text(cell))
+                return wrong_type(&a, cell);
         /* A NUL inside would end the copy early, and nobody would notice. */
         if (cell->as.span.size && memchr(cell->as.span.ptr, '\0', cell->as.span.size))
-                return overflow(&a, cell, "has a NUL byte inside, which cuts");
+                return overflow(&a, cell, "has a NUL byte inside, which would cut");
         return copy_span(&a, cell, cell->as.span.ptr, cell->as.span.size, out, out_size);
 }

@@ -345,8 +345,9 @@ static void test_rows__double_takes_exact_integers_only(void **state)
                 assert_int_equal(err.error_class, i < 5 ? OVERFLOW : WRONG);
         }
         assert_int_equal(dal_rows_double(on(&f, &bad[5]), 0, &out, &err), DAL_ERR_RANGE);
-        assert_string_equal(err.message,
-                            "column 0 \"a\" is decimal, not double: ask for it by dal_rows_decimal()");
+        assert_string_equal(
+                err.message,
+                "column 0 \"a\" is decimal, not double: call dal_rows_decimal() or dal_rows_text()");
 }
 
 static void check_decimal(dal_value cell, const char *expected)
@@ -379,6 +380,8 @@ static void test_rows__decimal_as_text(void **state)
         assert_int_equal(dal_rows_decimal(on(&f, &cell), 0, out, 6, &err), DAL_OK); /* just fits */
         assert_int_equal(dal_rows_decimal(on(&f, &cell), 0, out, 5, &err), DAL_ERR_RANGE);
         assert_int_equal(err.error_class, OVERFLOW);
+        assert_string_equal(err.message, "column 0 \"a\": the buffer has 5 bytes, and this decimal with its "
+                                         "NUL takes 6");
         assert_int_equal(dal_rows_decimal(on(&f, &cell), 0, out, 0, &err), DAL_ERR_RANGE);
 }
 
@@ -386,6 +389,8 @@ static void test_rows__text_and_bytes(void **state)
 {
         const dal_value text = dal_text("h\xC3\xA9");
         const dal_value other = dal_span_(DAL_TYPE_OTHER, "(1,2)", 5);
+        const dal_value binary = dal_span_(DAL_TYPE_OTHER, "\0\1", 2);
+        const dal_value latin = dal_span_(DAL_TYPE_OTHER, "\xE9", 1);
         const dal_value decimal = dal_decimal("1");
         const dal_value bytes = dal_bytes("\0\xFF", 2);
         const dal_value number = dal_int64(1);
@@ -402,10 +407,16 @@ static void test_rows__text_and_bytes(void **state)
         assert_int_equal(size, 3);
         assert_ptr_equal(p, text.as.span.ptr);
         assert_int_equal(dal_rows_text(on(&f, &other), 0, &p, &size, &err), DAL_OK);
+        assert_int_equal(dal_rows_text(on(&f, &latin), 0, &p, &size, &err), DAL_ERR_RANGE);
+        assert_int_equal(dal_rows_text(on(&f, &binary), 0, &p, &size, &err), DAL_ERR_RANGE);
+        assert_string_equal(err.message,
+                            "column 0 \"a\" is other, not text: call dal_rows_bytes(), or convert "
+                            "it in the statement");
+        assert_int_equal(dal_rows_bytes(on(&f, &binary), 0, &v, &size, &err), DAL_OK);
         assert_int_equal(dal_rows_text(on(&f, &decimal), 0, &p, &size, &err), DAL_OK);
         assert_int_equal(dal_rows_text(on(&f, &bytes), 0, &p, &size, &err), DAL_ERR_RANGE);
         assert_int_equal(dal_rows_text(on(&f, &number), 0, &p, &size, &err), DAL_ERR_RANGE);
-        assert_string_equal(err.message, "column 0 \"a\" is int64, not text");
+        assert_string_equal(err.message, "column 0 \"a\" is int64, not text: call dal_rows_int64()");
         assert_int_equal(dal_rows_bytes(on(&f, &bytes), 0, &v, &size, &err), DAL_OK);
         assert_int_equal(size, 2);
         assert_int_equal(dal_rows_bytes(on(&f, &other), 0, &v, &size, &err), DAL_OK);
@@ -510,7 +521,8 @@ static void test_rows__errors_do_not_show_the_value(void **state)
         assert_int_equal(dal_rows_int64(on(&f, &decimal), 0, &number, &err), DAL_ERR_RANGE);
         assert_null(strstr(err.message, "31337"));
         assert_string_equal(err.message,
-                            "column 0 \"a\" holds a value of type decimal that does not fit int64");
+                            "column 0 \"a\" holds a value of type decimal that does not fit int64: call "
+                            "dal_rows_decimal() or dal_rows_text()");
         assert_int_equal(dal_rows_copy_text(on(&f, &text), 0, out, sizeof out, &err), DAL_ERR_RANGE);
         assert_null(strstr(err.message, "hunter2"));
 }

@@ -78,9 +78,13 @@ DAL_NODISCARD dal_status dal_rows_int64(const dal_rows *rows, uint32_t i_column,
 DAL_NODISCARD dal_status dal_rows_uint64(const dal_rows *rows, uint32_t i_column, uint64_t *out, dal_error *err);
 /* An integer is delivered only if a double holds it exactly; a decimal is refused: ask for it as text. */
 DAL_NODISCARD dal_status dal_rows_double(const dal_rows *rows, uint32_t i_column, double *out, dal_error *err);
-/* A decimal or integer, as decimal text. */
+/*
+ * A decimal or integer, as decimal text; PostgreSQL has "NaN", "Infinity" and "-Infinity" too. Too long for the buffer:
+ * dal_rows_text() lends it.
+ */
 DAL_NODISCARD dal_status dal_rows_decimal(const dal_rows *rows, uint32_t i_column, char *out, size_t out_size,
                                           dal_error *err);
+/* Text or a decimal; also a type that the library does not know, if the server sent it as text. */
 DAL_NODISCARD dal_status dal_rows_text(const dal_rows *rows, uint32_t i_column, const char **text_out,
                                        size_t *size_out, dal_error *err);
 DAL_NODISCARD dal_status dal_rows_bytes(const dal_rows *rows, uint32_t i_column, const void **bytes_out,
