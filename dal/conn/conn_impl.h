@@ -19,6 +19,8 @@ typedef struct dal__conn_news {
 
 /* Makes a connection, on which nothing was prepared yet, one of a pool's; `max_size` share what the server offers. */
 void dal__conn_join(dal_conn *conn, dal__conn_news *news, uint32_t max_size);
+/* After a statement that changed the schema, or told of a change: drops what was prepared, and tells the pool. */
+void dal__conn_note_schema(dal_conn *conn);
 /* Drops what was prepared before the last change of the schema that the pool knows of. */
 void dal__conn_hear(dal_conn *conn);
 
@@ -47,6 +49,8 @@ void *dal__conn_lease(const dal_conn *conn);
 dal_status dal__conn_open_mode(const dal_driver *driver, const dal_dsn *dsn, const dal_conn_options *options,
                                bool tx_mode, dal_deadline deadline, dal_conn **out, dal_error *err);
 
+/* Copies parameters into one block, NULL for none: the values, then the bytes they point to. */
+dal_status dal__conn_copy_params(dal_params params, dal_value **out, dal_error *err);
 /* Queues a statement to travel with whatever is sent next; parameters are copied. */
 dal_status dal__conn_queue(dal_conn *conn, const dal_stmt *stmt, dal_params params, dal_error *err);
 /* Sends what is queued, if anything, and waits for its results. */

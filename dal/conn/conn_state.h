@@ -113,8 +113,6 @@ static inline dal__cached_stmt *dal__conn_prepare_request(dal_conn *conn, const 
         conn->effects |= entry->effects;
         return entry;
 }
-/* After a statement that may have changed the schema: drops what was prepared before it, and tells the pool. */
-void dal__conn_note_schema(dal_conn *conn);
 /* Adds a waiting request at `at` (n_pending: at the end); without parameters. */
 dal_status dal__conn_add_pending(dal_conn *conn, size_t at, const dal_request *request, dal_error *err);
 /* Forgets what waits from `from` on. */

@@ -16,8 +16,7 @@ static bool has_span(const dal_value *value)
                value->type == DAL_TYPE_DECIMAL || value->type == DAL_TYPE_OTHER;
 }
 
-/* Copies parameters into one block: the values, then the bytes they point to. */
-static dal_status copy_params(dal_params params, dal_value **out, dal_error *err)
+dal_status dal__conn_copy_params(dal_params params, dal_value **out, dal_error *err)
 {
         size_t size = params.n_values * sizeof(dal_value);
         dal_value *values;
@@ -77,7 +76,7 @@ dal_status dal__conn_queue(dal_conn *conn, const dal_stmt *stmt, dal_params para
         if (s)
                 return s;
         entry = dal__conn_prepare_request(conn, stmt, params, &request, failure);
-        s = entry ? copy_params(params, &values, err) : failure->status;
+        s = entry ? dal__conn_copy_params(params, &values, err) : failure->status;
         if (s)
                 return s;
         request.params.values = values;

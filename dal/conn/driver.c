@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/dsn_impl.h"
+#include "sql/lexer.h"
 
 dal_status dal_driver_check(const dal_driver *driver, dal_error *err)
 {
@@ -179,4 +180,22 @@ dal_status dal_driver_resolve_dsn(const dal_driver *driver, const dal_dsn *dsn, 
         if (base && !dal__dsn_has_word(driver->schemes, base->scheme))
                 base = NULL;
         return dal__dsn_derive(dsn, base, dbname, &rules, out, err);
+}
+
+size_t dal_driver_find_placeholders(uint32_t sql_syntax, const char *text, size_t size, size_t *positions_out,
+                                    size_t room)
+{
+        dal__lexer lexer;
+        dal__token token;
+        size_t n = 0;
+
+        dal__lexer_init(&lexer, text, size, sql_syntax);
+        while ((token = dal__lexer_next(&lexer)).kind != DAL__TOKEN_END) {
+                if (token.kind != DAL__TOKEN_PLACEHOLDER)
+                        continue;
+                if (n < room)
+                        positions_out[n] = (size_t)(token.text - text);
+                n++;
+        }
+        return n;
 }

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "conn/conn_impl.h"
+#include "conn/pool_impl.h"
 
 #define FIRST_PAUSE_NS (50 * DAL__NS_PER_MS)
 #define LAST_PAUSE_NS  (2000 * DAL__NS_PER_MS)
@@ -348,4 +349,39 @@ void dal__pool_close_slot(dal_pool *pool, dal__pool_slot *slot)
         dal__pool_wake_to_fill(pool);
         if (pool->closed && dal__pool_is_empty(pool))
                 (void)pthread_cond_broadcast(&pool->empty_cond);
+}
+
+dal_status dal__pool_renew(const char *here, dal_pool *pool, dal_deadline deadline, dal_conn **conn,
+                           dal_error *err)
+{
+        dal__pool_slot *slot = dal__conn_lease(*conn);
+        dal_error error = DAL_ERROR_INIT;
+        dal_conn *lost = *conn;
+        int64_t now = dal_clock_now();
+        dal_status s;
+
+        *conn = NULL;
+        (void)pthread_mutex_lock(&pool->lock);
+        dal__pool_note_lost(pool, dal__conn_broken_by(lost));
+        slot->conn = NULL;
+        slot->since = now;
+        dal__pool_set_state(pool, slot, DAL__SLOT_CONNECTING);
+        pool->stats.n_closed++;
+        (void)pthread_mutex_unlock(&pool->lock);
+        dal_conn_close(lost);
+        s = dal__pool_open(pool, false, deadline, conn, &error);
+        now = dal_clock_now();
+        (void)pthread_mutex_lock(&pool->lock);
+        if (s == DAL_OK) {
+                dal__pool_note_connected(pool, slot, *conn, now);
+                dal__pool_lease(pool, slot, here, pthread_self(), now);
+                pool->stats.n_acquired--; /* it is the same lease */
+                dal__pool_serve_waiters(pool, now);
+        } else {
+                dal__pool_note_failed(pool, slot, &error, now);
+        }
+        (void)pthread_mutex_unlock(&pool->lock);
+        if (s != DAL_OK && err)
+                *err = error;
+        return s;
 }

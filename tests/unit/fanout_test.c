@@ -193,8 +193,11 @@ static void test_fanout__a_shard_that_fails_fails_the_cursor_when_its_turn_comes
 
                         for (uint16_t i = 0; i < 4; i++)
                                 fill(f, i, 2);
+                        /* A lost connection is replaced once: the new one is lost, too. */
                         inject(f->servers[bad],
-                               (dal_fake_fault){.match = "get_rows", .error_class = classes[c]});
+                               (dal_fake_fault){.match = "get_rows",
+                                                .times = classes[c] == DAL_CLASS_CONNECTION_LOST ? 2 : 1,
+                                                .error_class = classes[c]});
                         assert_ok(ask_all(f, &rows, &err));
                         assert_fails(read_in_order(rows, &n, &err), classes[c]);
                         assert_int_equal(n, 2 * bad);
@@ -216,6 +219,90 @@ static void test_fanout__a_shard_that_fails_fails_the_cursor_when_its_turn_comes
                         dal_rows_close(rows);
                         free_sharded(f);
                 }
+}
+
+/* Also where the pool has no other, and a second fan-out waits for what the first one holds. */
+static void test_fanout__a_connection_found_dead_is_replaced(void **state)
+{
+        (void)state;
+        for (uint16_t dead = 0; dead < 3; dead++)
+                for (int when = 0; when < 2; when++) {
+                        struct sharded *f = new_sharded(3);
+                        dal_error err = DAL_ERROR_INIT;
+                        dal_rows *rows;
+                        uint32_t n;
+
+                        f->options.pool.max_size = 1;
+                        assert_ok(try_open_sharded(f, &err));
+                        for (uint16_t i = 0; i < 3; i++)
+                                fill(f, i, 2);
+                        if (when == 0)
+                                dal_fake_kill(f->servers[dead], 0);
+                        else
+                                inject(f->servers[dead],
+                                       (dal_fake_fault){.at = DAL_FAKE_AT_FLUSH,
+                                                        .error_class = DAL_CLASS_CONNECTION_LOST});
+                        {
+                                /* Gone when the answer of a later shard is asked for. */
+                                dal_value range[2] = {dal_int64(1), dal_int64(1000)};
+
+                                assert_ok(dal_fanout_query(f->cluster, &get_rows, ((dal_params){range, 2}),
+                                                           &rows, &err));
+                                memset(range, 0xee, sizeof range);
+                        }
+                        assert_ok(read_in_order(rows, &n, &err));
+                        assert_int_equal(n, 6);
+                        dal_rows_close(rows);
+                        assert_int_equal(pool_stats(f->cluster, dead).n_opened, 2);
+                        assert_int_equal(pool_stats(f->cluster, dead).n_closed, 1);
+                        assert_int_equal(pool_stats(f->cluster, dead).size, 1);
+                        assert_no_leases(f);
+                        free_sharded(f);
+                }
+}
+
+/* What writes may have been done already. */
+static void test_fanout__only_reads_are_sent_twice(void **state)
+{
+        static const dal_stmt take =
+                DAL_STMT("get_rows", "DELETE FROM t WHERE id BETWEEN ? AND ? RETURNING v");
+        struct sharded *f = open_sharded(2);
+        dal_error err = DAL_ERROR_INIT;
+        dal_rows *rows;
+        uint32_t n;
+
+        (void)state;
+        for (uint16_t i = 0; i < 2; i++)
+                fill(f, i, 2);
+        dal_fake_kill(f->servers[1], 0);
+        assert_ok(dal_fanout_query(f->cluster, &take, RANGE(1, 1000), &rows, &err));
+        assert_fails(read_in_order(rows, &n, &err), DAL_CLASS_CONNECTION_LOST);
+        assert_int_equal(n, 2);
+        dal_rows_close(rows);
+        assert_no_leases(f);
+        free_sharded(f);
+}
+
+static void test_fanout__a_stale_statement_is_prepared_anew(void **state)
+{
+        struct sharded *f = open_sharded(2);
+        dal_error err = DAL_ERROR_INIT;
+        dal_rows *rows;
+        uint32_t n;
+
+        (void)state;
+        for (uint16_t i = 0; i < 2; i++) {
+                fill(f, i, 2);
+                inject(f->servers[i],
+                       (dal_fake_fault){.match = "get_rows", .error_class = DAL_CLASS_SCHEMA_CHANGED});
+        }
+        assert_ok(ask_all(f, &rows, &err));
+        assert_ok(read_in_order(rows, &n, &err));
+        assert_int_equal(n, 4);
+        dal_rows_close(rows);
+        assert_int_equal(pool_stats(f->cluster, 0).n_closed + pool_stats(f->cluster, 1).n_closed, 0);
+        assert_no_leases(f);
+        free_sharded(f);
 }
 
 static void test_fanout__rows_that_fail_halfway_fail_the_cursor_for_good(void **state)
@@ -473,6 +560,9 @@ int main(void)
                 cmocka_unit_test(test_fanout__every_request_is_sent_before_the_first_answer_is_awaited),
                 cmocka_unit_test(test_fanout__a_shards_lease_goes_back_as_soon_as_it_is_read),
                 cmocka_unit_test(test_fanout__a_shard_that_fails_fails_the_cursor_when_its_turn_comes),
+                cmocka_unit_test(test_fanout__a_connection_found_dead_is_replaced),
+                cmocka_unit_test(test_fanout__only_reads_are_sent_twice),
+                cmocka_unit_test(test_fanout__a_stale_statement_is_prepared_anew),
                 cmocka_unit_test(test_fanout__rows_that_fail_halfway_fail_the_cursor_for_good),
                 cmocka_unit_test(test_fanout__the_first_shards_failure_is_told_by_the_call),
                 cmocka_unit_test(test_fanout__a_shard_out_of_reach_is_told_and_leaves_no_lease),

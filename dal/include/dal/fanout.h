@@ -18,7 +18,8 @@ DAL_BEGIN_DECLS
  *
  * Where the drivers can, the requests are in flight together. Each shard answers from its own snapshot: there is
  * no common one. A shard that can't be reached fails the call; one whose answer is a failure fails the cursor when its
- * turn comes: rows are never silently missing. dal_rows_shard() tells where the current row came from.
+ * turn comes: rows are never silently missing. Where a connection turns out to be dead before its first row came, a
+ * query that only reads is sent once more, by a new one. dal_rows_shard() tells where the current row came from.
  * Ownership: *out is lent until dal_rows_close(). Threads: any; the cursor: one at a time.
  * Blocks: up to the cluster's timeout.
  */
