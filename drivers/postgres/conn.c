@@ -13,8 +13,15 @@
 static dal_status pg_open(void *state, const dal_open_args *args, dal_deadline deadline, dal_error *err)
 {
         dal__postgres_conn *conn = state;
-        dal_status s = dal__postgres_connect(conn, args, deadline, err);
+        dal_status s;
 
+        conn->statements = args->statements;
+        conn->params.as_text = args->statements == DAL_STATEMENTS_TEXT;
+        if (args->statements == DAL_STATEMENTS_UNNAMED) {
+                conn->statement_timeout_ms = args->statement_timeout_ms;
+                conn->lock_timeout_ms = args->lock_timeout_ms;
+        }
+        s = dal__postgres_connect(conn, args, deadline, err);
         if (s)
                 return s;
         conn->tls = PQsslInUse(conn->pg) != 0;
@@ -52,17 +59,30 @@ static void pg_close(void *state)
  * DISCARD ALL but for the prepared statements, which are ours. The session's own settings came with the start of
  * the connection and RESET ALL goes back to them, but for a time zone that PGTZ in the environment had put there.
  */
+static dal_status reset_session(dal__postgres_conn *conn, dal_deadline deadline, dal_error *err)
+{
+        return dal__postgres_simple(conn,
+                                    "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; "
+                                    "SET timezone = 'UTC'; UNLISTEN *; "
+                                    "SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD TEMP; "
+                                    "DISCARD SEQUENCES",
+                                    deadline, err);
+}
+
+/*
+ * In the mode "unnamed" the session is somebody else's by now: to reset it would take from them what is theirs. What
+ * the pooler carries along for us, and a script may have changed, is looked at.
+ */
 static dal_status pg_reset(void *state, dal_deadline deadline, dal_error *err)
 {
         dal__postgres_conn *conn = state;
         PGnotify *notify;
-        dal_status s = dal__postgres_simple(conn,
-                                            "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; "
-                                            "SET timezone = 'UTC'; UNLISTEN *; "
-                                            "SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD TEMP; "
-                                            "DISCARD SEQUENCES",
-                                            deadline, err);
+        dal_status s = DAL_OK;
 
+        if (conn->statements != DAL_STATEMENTS_UNNAMED)
+                s = reset_session(conn, deadline, err);
+        if (s == DAL_OK)
+                s = dal__postgres_set_styles(conn, deadline, err);
         /* What the last user listened for and did not take would be kept for the life of the connection. */
         while ((notify = PQnotifies(conn->pg)) != NULL)
                 PQfreemem(notify);
@@ -125,14 +145,14 @@ static void pg_info(void *state, dal_driver_info *out)
         snprintf(out->engine, sizeof out->engine, "postgresql");
         snprintf(out->version, sizeof out->version, "%s", version ? version : "");
         snprintf(out->client, sizeof out->client, "libpq %d.%d", library / 10000, library % 10000);
-        out->session_id = (uint64_t)PQbackendPID(conn->pg);
+        out->session_id = (uint32_t)PQbackendPID(conn->pg); /* a pooler makes up any 32 bits */
         out->tls = conn->tls;
 }
 
 static const dal_driver driver = {
         .struct_size = sizeof(dal_driver),
         .caps = DAL_CAP_PIPELINE | DAL_CAP_SAVEPOINT | DAL_CAP_RETURNING | DAL_CAP_TWO_PHASE |
-                DAL_CAP_TX_DDL | DAL_CAP_NAN | DAL_CAP_CREATE_DB,
+                DAL_CAP_TX_DDL | DAL_CAP_NAN | DAL_CAP_CREATE_DB | DAL_CAP_UNNAMED | DAL_CAP_TEXT,
         .name = "postgres",
         .schemes = "postgres postgresql",
         .keys = "schema statements",

@@ -91,13 +91,18 @@ static char *put_identifier(char *out, const char *name)
 static bool make_options(scratch *s, const dal_open_args *args)
 {
         const char *schema = dal_dsn_get(args->dsn, "schema");
-        size_t size = 256 + (schema ? 2 * strlen(schema) : 0);
+        size_t size = 384 + (schema ? 2 * strlen(schema) : 0);
         char *at;
 
+        if (args->statements == DAL_STATEMENTS_UNNAMED)
+                return true; /* a pooler could keep none of them and refuses the parameter */
         s->options = at = dal_mem_alloc(size);
         if (!at)
                 return false;
         at += snprintf(at, 128, "-c timezone=UTC -c standard_conforming_strings=on");
+        /* The digits that every float comes back from; before PostgreSQL 12 fewer are the default. */
+        if (args->statements == DAL_STATEMENTS_TEXT)
+                at += snprintf(at, 128, " -c datestyle=ISO -c bytea_output=hex -c extra_float_digits=3");
         if (args->statement_timeout_ms)
                 at += snprintf(at, 64, " -c statement_timeout=%u", args->statement_timeout_ms);
         if (args->lock_timeout_ms)
@@ -107,6 +112,13 @@ static bool make_options(scratch *s, const dal_open_args *args)
                 put_identifier(at, schema);
         }
         return true;
+}
+
+static bool has_schema(const dal_open_args *args)
+{
+        const char *schema = dal_dsn_get(args->dsn, "schema");
+
+        return schema && schema[0];
 }
 
 /* libpq's rule for an empty user, PGUSER apart. */
@@ -201,6 +213,14 @@ static dal_status make_keywords(keywords *list, scratch *s, const dal_open_args 
                               "the URL gives no user and the system has no name for this process's account");
                 return unopened(err, DAL_CLASS_ARGUMENT);
         }
+        if (args->statements == DAL_STATEMENTS_UNNAMED && has_schema(args)) {
+                dal_error_set(
+                        err, DAL_CLASS_UNSUPPORTED,
+                        "%s: with statements=unnamed there is no session to keep the key schema: leave it "
+                        "out and say ALTER ROLE ... SET search_path or ALTER DATABASE ... SET search_path",
+                        dal_dsn_redacted(args->dsn));
+                return unopened(err, DAL_CLASS_UNSUPPORTED);
+        }
         if (!make_options(s, args))
                 return no_memory(err);
         snprintf(s->port, sizeof s->port, "%u", port ? (unsigned)port : DEFAULT_PORT);
@@ -210,7 +230,8 @@ static dal_status make_keywords(keywords *list, scratch *s, const dal_open_args 
         add(list, "password", args->password && args->password[0] ? args->password : NO_PASSWORD);
         add(list, "dbname", dbname[0] ? dbname : user);
         add(list, "application_name", args->service[0] ? args->service : "dal");
-        add(list, "options", s->options);
+        if (s->options)
+                add(list, "options", s->options);
         add_tls(list, s, args->dsn);
         add_fixed(list);
         return DAL_OK;
@@ -281,6 +302,12 @@ static dal_status connect_to(dal__postgres_conn *conn, keywords list, const dal_
                 dal_error_set(err, DAL_CLASS_ARGUMENT,
                               "PGHOSTADDR in the environment would lead away from the socket in %s: unset it",
                               host);
+                return unopened(err, DAL_CLASS_ARGUMENT);
+        }
+        if (conn->statements == DAL_STATEMENTS_UNNAMED && PQoptions(conn->pg) && PQoptions(conn->pg)[0]) {
+                dal_error_set(err, DAL_CLASS_ARGUMENT,
+                              "PGOPTIONS in the environment would change sessions that are shared by "
+                              "statements=unnamed: unset it");
                 return unopened(err, DAL_CLASS_ARGUMENT);
         }
         PQsetNoticeReceiver(conn->pg, ignore_notice, NULL);
@@ -355,15 +382,22 @@ static dal_status check_session(dal__postgres_conn *conn, const dal_open_args *a
         return unopened(err, DAL_CLASS_UNSUPPORTED);
 }
 
-/* PGTZ in the environment is sent by libpq itself and outdoes what `options` says. */
-static dal_status set_zone(dal__postgres_conn *conn, dal_deadline deadline, dal_error *err)
+/*
+ * PGTZ and PGDATESTYLE in the environment are sent by libpq itself and outdo what `options` says. Both are reported
+ * to us; so poolers know them and take them along. Source: libpq, "Environment Variables"; PgBouncer's manual.
+ */
+dal_status dal__postgres_set_styles(dal__postgres_conn *conn, dal_deadline deadline, dal_error *err)
 {
         const char *zone = PQparameterStatus(conn->pg, "TimeZone");
+        const char *style = PQparameterStatus(conn->pg, "DateStyle");
         dal_status s = DAL_OK;
 
         if (!zone || strcmp(zone, "UTC") != 0)
                 s = dal__postgres_simple(conn, "SET timezone = 'UTC'", deadline, err);
-        return s ? unopened(err, err ? err->error_class : DAL_CLASS_CONNECT_FAILED) : DAL_OK;
+        if (s == DAL_OK && conn->statements == DAL_STATEMENTS_TEXT &&
+            (!style || strncmp(style, "ISO", 3) != 0))
+                s = dal__postgres_simple(conn, "SET datestyle = 'ISO'", deadline, err);
+        return s;
 }
 
 dal_status dal__postgres_connect(dal__postgres_conn *conn, const dal_open_args *args, dal_deadline deadline,
@@ -392,8 +426,8 @@ dal_status dal__postgres_connect(dal__postgres_conn *conn, const dal_open_args *
                 s = check_session(conn, args, err);
         if (s == DAL_OK && PQsetnonblocking(conn->pg, 1) != 0)
                 s = no_memory(err);
-        if (s == DAL_OK)
-                s = set_zone(conn, deadline, err);
+        if (s == DAL_OK && (s = dal__postgres_set_styles(conn, deadline, err)))
+                unopened(err, err ? err->error_class : DAL_CLASS_CONNECT_FAILED);
         dal_mem_free(made.options);
         return s;
 }

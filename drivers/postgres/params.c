@@ -138,6 +138,18 @@ static dal_status too_large(size_t i, dal_error *err)
         return DAL_ERR_TOO_LARGE;
 }
 
+static dal_status not_text(size_t i, dal_error *err)
+{
+        dal_error_set(
+                err, DAL_CLASS_ARGUMENT,
+                "parameter %zu: with statements=text a value of another type is given by its text, which has "
+                "no zero bytes",
+                i + 1);
+        if (err)
+                err->not_sent = true;
+        return DAL_ERR_ARG;
+}
+
 dal_status dal__postgres_params_check(dal__postgres_params *p, dal_params params, size_t text_size,
                                       const Oid *types, bool *fit_out, dal_error *err)
 {
@@ -151,9 +163,16 @@ dal_status dal__postgres_params_check(dal__postgres_params *p, dal_params params
                 fit = fit && types && fits_type(value, types[i]);
                 if (!fits_wire(value))
                         return out_of_range(i, value, err);
-                if (has_text(value))
+                if (p->as_text && value->type == DAL_TYPE_OTHER &&
+                    memchr(value->as.span.ptr, '\0', value->as.span.size))
+                        return not_text(i, err);
+                if (p->as_text)
+                        text += dal__postgres_text_room(value);
+                else if (has_text(value))
                         text += value->as.span.size + 1;
-                if (has_span(value) && (total += value->as.span.size) > MAX_MESSAGE)
+                if (has_span(value))
+                        total += value->as.span.size;
+                if (total > MAX_MESSAGE || text > MAX_MESSAGE)
                         return too_large(i, err);
         }
         if (params.n_values > p->room && (s = grow_params(p, params.n_values, err)))

@@ -9,14 +9,22 @@
  *      connect.c  from a URL to a session: connection parameters, TLS, addresses, the deadline
  *      cancel.c   cancel requests, within a deadline
  *      stmt.c     queue and flush: requests become messages
+ *      control.c  the commands of transactions and time limits
  *      result.c   answers become results
  *      rows.c     and rows
  *      params.c   values -> wire
  *      types.c    wire -> values
+ *      text.c     the text form of both, for the mode "text"
  *      error.c    every failure's class, names, bits and message
  *
  * Requests are sent in segments. A segment is what one Sync message ends: one plain statement, or a pipeline. The
  * server executes the statements of a pipeline up to the first error and skips the rest up to Sync.
+ *
+ * In the mode "unnamed" a statement is parsed, bound and executed by one message group, and the session is not ours:
+ * a pooler may lend us another one for each transaction. So nothing is asked of it that outlives a transaction, apart
+ * from what poolers themselves carry from session to session (the encoding, the time zone, the application's name;
+ * Source: PgBouncer's manual, "pool_mode"), and the connection keeps its own time limits, which travel with each BEGIN
+ * and ahead of each statement outside of one.
  */
 
 #include <stdatomic.h>
@@ -107,7 +115,17 @@ typedef enum dal__postgres_kind {
         PG_KIND_BYTEA,
         PG_KIND_TIMESTAMP,
         PG_KIND_DATE,
-        PG_KIND_UUID
+        PG_KIND_UUID,
+        /* Cells in text form; text itself looks the same in both. */
+        PG_KIND_TEXT_BOOL,
+        PG_KIND_TEXT_INT,
+        PG_KIND_TEXT_FLOAT4,
+        PG_KIND_TEXT_FLOAT8,
+        PG_KIND_TEXT_NUMERIC,
+        PG_KIND_TEXT_BYTEA,
+        PG_KIND_TEXT_TIMESTAMP,
+        PG_KIND_TEXT_DATE,
+        PG_KIND_TEXT_UUID
 } dal__postgres_kind;
 
 typedef enum dal__postgres_decoded {
@@ -126,9 +144,14 @@ static inline uint64_t dal__postgres_load64(const char *bytes)
 }
 
 dal__postgres_kind dal__postgres_kind_of(Oid type);
-/* Decodes a binary cell. A decimal's text goes to *room, which is then moved behind it. */
+/* The kind of a type's cells in text form. */
+dal__postgres_kind dal__postgres_text_kind_of(Oid type);
+/* Decodes a cell. What is made of its bytes, a decimal's text, goes to *room, which is then moved behind it. */
 dal__postgres_decoded dal__postgres_decode(dal__postgres_kind kind, const char *bytes, size_t size,
                                            char **room, dal_value *out);
+/* The same for PG_KIND_TEXT_*; `text` is ended by a NUL. */
+dal__postgres_decoded dal__postgres_decode_text(dal__postgres_kind kind, const char *text, size_t size,
+                                                char **room, dal_value *out);
 /* Bytes at most that the text of a binary numeric takes. */
 size_t dal__postgres_numeric_room(const char *bytes, size_t size);
 
@@ -147,6 +170,7 @@ typedef struct dal__postgres_params {
         char (*slots)[PG_SLOT_SIZE];
         char *text; /* NUL-terminated copies of text parameters */
         size_t text_room;
+        bool as_text; /* all of them travel so */
 } dal__postgres_params;
 
 /*
@@ -157,6 +181,10 @@ dal_status dal__postgres_params_check(dal__postgres_params *p, dal_params params
                                       const Oid *types, bool *fit_out, dal_error *err);
 /* Encodes; `types` gives the types a statement was prepared with, NULL = choose. p->types is filled when NULL. */
 void dal__postgres_params_encode(dal__postgres_params *p, dal_params params, const Oid *types);
+/* The same in text form, for a statement that is not prepared; p->types is filled. */
+void dal__postgres_params_encode_text(dal__postgres_params *p, dal_params params);
+/* Bytes at most of a value in text form, with its NUL. */
+size_t dal__postgres_text_room(const dal_value *value);
 /* The type to declare for a value; 0 lets the server infer it. */
 Oid dal__postgres_type_of(const dal_value *value);
 void dal__postgres_params_free(dal__postgres_params *p);
@@ -177,23 +205,34 @@ struct dal__postgres_prepared {
         Oid types[]; /* as declared */
 };
 
+/* What travels right ahead of a statement. */
+enum {
+        PG_AHEAD_NOTHING,
+        PG_AHEAD_PREPARATION,
+        PG_AHEAD_LIMITS
+};
+
 typedef struct dal__postgres_item {
         const dal_request *request; /* valid until the result is returned, so not while rows are fetched */
         dal__postgres_prepared *prepared;
-        bool prepares; /* the preparation travels right ahead of it */
+        uint8_t ahead; /* PG_AHEAD_* */
         bool ends_flush;
         uint32_t n_replies;
 } dal__postgres_item;
 
 typedef struct dal__postgres_column {
         Oid type;
-        uint8_t kind; /* dal__postgres_kind */
+        uint8_t kind;    /* dal__postgres_kind */
+        bool needs_room; /* its cells are made anew, in conn->text */
 } dal__postgres_column;
 
 typedef struct dal__postgres_conn {
         PGconn *pg;
         dal__postgres_cancel *cancel;
         atomic_bool cancel_sent;
+        dal_statements statements;
+        uint32_t statement_timeout_ms; /* what a session that is not ours can't keep; else 0 */
+        uint32_t lock_timeout_ms;
         bool tls;
         bool broken; /* only close is left */
 
@@ -218,10 +257,10 @@ typedef struct dal__postgres_conn {
         uint32_t n_columns, columns_room;
         bool streaming;  /* more rows are to come */
         bool may_cancel; /* nothing is lost when the streaming statement is canceled */
-        bool has_numeric;
+        bool needs_room; /* some column does */
         dal__postgres_column *columns;
         dal_value *cells;
-        char *text;     /* decimals of the current row */
+        char *text;     /* decimals and the like of the current row */
         char *text_end; /* where the next one goes */
         size_t text_room;
 
@@ -235,6 +274,8 @@ typedef struct dal__postgres_conn {
 /* connect.c: makes conn->pg a session. */
 dal_status dal__postgres_connect(dal__postgres_conn *conn, const dal_open_args *args, dal_deadline deadline,
                                  dal_error *err);
+/* Brings an idle session to the time zone, and in text form to the style of dates, that the library expects. */
+dal_status dal__postgres_set_styles(dal__postgres_conn *conn, dal_deadline deadline, dal_error *err);
 
 /* cancel.c */
 dal_status dal__postgres_cancel_new(PGconn *pg, dal__postgres_cancel **out, dal_error *err);
@@ -259,6 +300,16 @@ bool dal__postgres_streams(const dal_request *request);
 void dal__postgres_set_stream(PGconn *pg);
 /* Says whether a request only reads, as far as its first word tells. */
 bool dal__postgres_is_read(const dal_request *request);
+
+/* control.c */
+#define PG_CONTROL_SIZE 192 /* bytes of the longest BEGIN with its limits */
+/* Commands that a control request consists of; with a pipeline each is a message of its own. */
+uint32_t dal__postgres_n_commands(const dal__postgres_conn *conn, const dal_request *request);
+/* Writes command `i` of a control request; returns its size. */
+int dal__postgres_put_command(char *out, size_t size, const dal__postgres_conn *conn,
+                              const dal_request *request, uint32_t i);
+/* Writes the query that sets the connection's own limits for the transaction that it is part of. */
+void dal__postgres_put_limits(char *out, size_t size, const dal__postgres_conn *conn);
 
 /* result.c */
 dal_driver_result_fn dal__postgres_result;

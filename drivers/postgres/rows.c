@@ -68,7 +68,11 @@ DAL_COLD static dal_status no_memory(dal_error *err)
 DAL_NOINLINE static void set_column(dal__postgres_conn *conn, uint32_t i, Oid type)
 {
         conn->columns[i].type = type;
-        conn->columns[i].kind = (uint8_t)dal__postgres_kind_of(type);
+        conn->columns[i].kind =
+                (uint8_t)(conn->statements == DAL_STATEMENTS_TEXT ? dal__postgres_text_kind_of(type)
+                                                                  : dal__postgres_kind_of(type));
+        conn->columns[i].needs_room =
+                conn->columns[i].kind == PG_KIND_NUMERIC || conn->columns[i].kind == PG_KIND_TEXT_BYTEA;
         conn->cells[i] = dal_null();
         conn->cells[i].type_id = type;
 }
@@ -88,14 +92,14 @@ dal_status dal__postgres_open_rows(dal__postgres_conn *conn, PGresult *result, b
             !(conn->names = PQcopyResult(result, PG_COPYRES_ATTRS)))
                 return no_memory(err);
         conn->n_columns = n;
-        conn->has_numeric = false;
+        conn->needs_room = false;
         for (uint32_t i = 0; i < n; i++) {
                 dal__postgres_column *column = &conn->columns[i];
                 Oid type = PQftype(result, (int)i);
 
                 if (column->type != type)
                         set_column(conn, i, type);
-                conn->has_numeric |= column->kind == PG_KIND_NUMERIC;
+                conn->needs_room |= column->needs_room;
         }
         out->has_rows = true;
         out->n_columns = n;
@@ -112,16 +116,21 @@ const char *dal__postgres_column_name(void *state, uint32_t i_column)
 
 /* ---- cells ------------------------------------------------------------------------------------------------------- */
 
-/* Room for the decimals of a row, before any cell points into it. */
-DAL_NOINLINE static bool reserve_decimals(dal__postgres_conn *conn, int row)
+/* Room for what is made of the cells of a row, before any points into it. */
+DAL_NOINLINE static bool reserve_room(dal__postgres_conn *conn, int row)
 {
         size_t size = 0;
         char *grown;
 
-        for (uint32_t i = 0; i < conn->n_columns; i++)
-                if (conn->columns[i].kind == PG_KIND_NUMERIC && !PQgetisnull(conn->rows, row, (int)i))
-                        size += dal__postgres_numeric_room(PQgetvalue(conn->rows, row, (int)i),
-                                                           (size_t)PQgetlength(conn->rows, row, (int)i));
+        for (uint32_t i = 0; i < conn->n_columns; i++) {
+                size_t cell_size = (size_t)PQgetlength(conn->rows, row, (int)i);
+
+                if (!conn->columns[i].needs_room || PQgetisnull(conn->rows, row, (int)i))
+                        continue;
+                size += conn->columns[i].kind == PG_KIND_NUMERIC
+                                ? dal__postgres_numeric_room(PQgetvalue(conn->rows, row, (int)i), cell_size)
+                                : cell_size;
+        }
         if (size <= conn->text_room)
                 return true;
         size = size < 256 ? 256 : size + size / 2;
@@ -169,7 +178,7 @@ static dal_status decode_row(dal__postgres_conn *conn, const dal_value **cells_o
         int row = conn->i_row++;
         const PGresult *rows = conn->rows;
 
-        if (conn->has_numeric && !reserve_decimals(conn, row))
+        if (conn->needs_room && !reserve_room(conn, row))
                 return no_memory(err);
         conn->text_end = conn->text;
         for (uint32_t i = 0; i < conn->n_columns; i++) {

@@ -10,10 +10,10 @@
 
 #include <dal/mem.h>
 
-#define BINARY       1
-#define CLOSE_AT     16  /* closed statements wait until there are so many: they cost a Sync of their own */
-#define CONTROL_SIZE 192 /* bytes of the longest BEGIN with its limits */
-#define CHUNK_ROWS   256
+#define TEXT       0
+#define BINARY     1
+#define CLOSE_AT   16 /* closed statements wait until there are so many: they cost a Sync of their own */
+#define CHUNK_ROWS 256
 
 static bool has_statement(const dal_request *request)
 {
@@ -73,9 +73,9 @@ void dal__postgres_release(dal__postgres_conn *conn, dal__postgres_item *item, b
 
         item->prepared = NULL;
         prepared->n_items--;
-        if (item->prepares)
+        if (item->ahead)
                 prepared->on_server = prepared_ok;
-        if (item->prepares && !prepared_ok)
+        if (item->ahead && !prepared_ok)
                 dal__postgres_retire(conn, prepared);
         else if (!prepared->owner)
                 free_unused(conn, prepared);
@@ -118,67 +118,6 @@ static dal__postgres_prepared *prepare_anew(dal__postgres_conn *conn, const dal_
         conn->prepared = prepared;
         *slot = prepared;
         return prepared;
-}
-
-/* ---- control requests ----------------------------------------------------------------------------------------- */
-
-static const char *isolation_clause(dal_isolation isolation)
-{
-        switch (isolation) {
-        case DAL_ISOLATION_READ_COMMITTED:
-                return " ISOLATION LEVEL READ COMMITTED";
-        case DAL_ISOLATION_REPEATABLE_READ:
-                return " ISOLATION LEVEL REPEATABLE READ";
-        case DAL_ISOLATION_SERIALIZABLE:
-                return " ISOLATION LEVEL SERIALIZABLE";
-        case DAL_ISOLATION_DEFAULT:
-                break;
-        }
-        return "";
-}
-
-static uint32_t n_limits(const dal_request *request)
-{
-        return (request->statement_timeout_ms ? 1u : 0u) + (request->lock_timeout_ms ? 1u : 0u);
-}
-
-/* Commands that a control request consists of; with a pipeline each is a message of its own. */
-static uint32_t n_commands(const dal_request *request)
-{
-        if (request->kind == DAL_REQUEST_LIMITS)
-                return n_limits(request);
-        return request->kind == DAL_REQUEST_BEGIN ? 1 + n_limits(request) : 1;
-}
-
-static int put_limit(char *out, size_t size, const dal_request *request, uint32_t i)
-{
-        if (i == 0 && request->statement_timeout_ms)
-                return snprintf(out, size, "SET LOCAL statement_timeout = %u", request->statement_timeout_ms);
-        return snprintf(out, size, "SET LOCAL lock_timeout = %u", request->lock_timeout_ms);
-}
-
-/* Writes command `i` of a control request; returns its size. */
-static int put_command(char *out, size_t size, const dal_request *request, uint32_t i)
-{
-        switch (request->kind) {
-        case DAL_REQUEST_BEGIN:
-                if (i > 0)
-                        return put_limit(out, size, request, i - 1);
-                return snprintf(out, size, "BEGIN%s%s", isolation_clause(request->isolation),
-                                request->read_only ? " READ ONLY" : "");
-        case DAL_REQUEST_LIMITS:
-                return put_limit(out, size, request, i);
-        case DAL_REQUEST_COMMIT:
-                return snprintf(out, size, "COMMIT");
-        case DAL_REQUEST_ROLLBACK:
-                return snprintf(out, size, "ROLLBACK");
-        case DAL_REQUEST_SAVEPOINT:
-                return snprintf(out, size, "SAVEPOINT dal_%u", request->savepoint);
-        case DAL_REQUEST_RELEASE:
-                return snprintf(out, size, "RELEASE SAVEPOINT dal_%u", request->savepoint);
-        default:
-                return snprintf(out, size, "ROLLBACK TO SAVEPOINT dal_%u", request->savepoint);
-        }
 }
 
 /* ---- queue ---------------------------------------------------------------------------------------------------- */
@@ -232,9 +171,9 @@ DAL_NOINLINE static dal_status fit_statement(dal__postgres_conn *conn, const dal
         dal_status s = dal__postgres_params_check(&conn->params, request->params, request->text_size,
                                                   prepared ? prepared->types : NULL, &fit, err);
 
-        if (s || request->kind == DAL_REQUEST_TEXT)
+        if (s || request->kind == DAL_REQUEST_TEXT || conn->statements != DAL_STATEMENTS_PREPARED)
                 return s;
-        item->prepares = !fit;
+        item->ahead = fit ? PG_AHEAD_NOTHING : PG_AHEAD_PREPARATION;
         if (!fit && !(prepared = prepare_anew(conn, request)))
                 return no_memory(err);
         item->prepared = prepared;
@@ -308,22 +247,33 @@ static bool mentions_into(const char *text)
         return false;
 }
 
-bool dal__postgres_is_read(const dal_request *request)
+static const char *text_of(const dal_request *request)
 {
-        static const char *const words[] = {"SELECT", "VALUES", "TABLE", "SHOW"};
-        const char *text;
+        return request->kind == DAL_REQUEST_STMT ? request->stmt->text : request->text;
+}
 
-        if (!has_statement(request) || (request->flags & (DAL_STMT_LOCK_UPDATE | DAL_STMT_LOCK_SHARE)))
-                return false; /* two locking reads in one transaction could get into a deadlock */
-        text = first_word(request->kind == DAL_REQUEST_STMT ? request->stmt->text : request->text);
-        for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+static bool begins_with(const dal_request *request, const char *const *words, size_t n_words)
+{
+        const char *text = first_word(text_of(request));
+
+        for (size_t i = 0; i < n_words; i++) {
                 size_t size = strlen(words[i]);
 
                 if (strncasecmp(text, words[i], size) == 0 && !isalnum((unsigned char)text[size]) &&
                     text[size] != '_')
-                        return !mentions_into(text);
+                        return true;
         }
         return false;
+}
+
+bool dal__postgres_is_read(const dal_request *request)
+{
+        static const char *const words[] = {"SELECT", "VALUES", "TABLE", "SHOW"};
+
+        if (!has_statement(request) || (request->flags & (DAL_STMT_LOCK_UPDATE | DAL_STMT_LOCK_SHARE)))
+                return false; /* two locking reads in one transaction could get into a deadlock */
+        return begins_with(request, words, sizeof words / sizeof words[0]) &&
+               !mentions_into(first_word(text_of(request)));
 }
 
 /*
@@ -353,9 +303,9 @@ static bool is_plain(const dal__postgres_conn *conn, const dal__postgres_item *i
 
         if (conn->n_closing >= CLOSE_AT && request->kind != DAL_REQUEST_SCRIPT)
                 return false;
-        if (item->prepares)
+        if (item->ahead)
                 return false;
-        return request->kind != DAL_REQUEST_LIMITS || n_limits(request) > 0;
+        return request->kind != DAL_REQUEST_LIMITS || dal__postgres_n_commands(conn, request) > 0;
 }
 
 static int send_prepared(dal__postgres_conn *conn, const dal_request *request,
@@ -368,33 +318,39 @@ static int send_prepared(dal__postgres_conn *conn, const dal_request *request,
                                    p->lengths, p->formats, BINARY);
 }
 
-static int send_text(dal__postgres_conn *conn, const dal_request *request)
+/* By the unnamed statement of the protocol. */
+static int send_once(dal__postgres_conn *conn, const dal_request *request)
 {
         dal__postgres_params *p = &conn->params;
 
-        dal__postgres_params_encode(p, request->params, NULL);
-        return PQsendQueryParams(conn->pg, request->text, (int)request->params.n_values, p->types, p->values,
-                                 p->lengths, p->formats, BINARY);
+        if (p->as_text)
+                dal__postgres_params_encode_text(p, request->params);
+        else
+                dal__postgres_params_encode(p, request->params, NULL);
+        return PQsendQueryParams(conn->pg, text_of(request), (int)request->params.n_values, p->types,
+                                 p->values, p->lengths, p->formats, p->as_text ? TEXT : BINARY);
 }
 
 static int send_plain(dal__postgres_conn *conn, const dal__postgres_item *item)
 {
         const dal_request *request = item->request;
-        char text[CONTROL_SIZE];
+        char text[PG_CONTROL_SIZE];
         int size = 0;
 
         switch (request->kind) {
         case DAL_REQUEST_STMT:
-                return send_prepared(conn, request, item->prepared);
+                return item->prepared ? send_prepared(conn, request, item->prepared)
+                                      : send_once(conn, request);
         case DAL_REQUEST_TEXT:
-                return send_text(conn, request);
+                return send_once(conn, request);
         case DAL_REQUEST_SCRIPT:
                 return PQsendQuery(conn->pg, request->text);
         default:
-                for (uint32_t i = 0; i < n_commands(request); i++) {
+                for (uint32_t i = 0; i < dal__postgres_n_commands(conn, request); i++) {
                         if (i > 0)
                                 text[size++] = ';';
-                        size += put_command(text + size, sizeof text - (size_t)size, request, i);
+                        size += dal__postgres_put_command(text + size, sizeof text - (size_t)size, conn,
+                                                          request, i);
                 }
                 return PQsendQuery(conn->pg, text);
         }
@@ -406,7 +362,7 @@ static bool pipeline_statement(dal__postgres_conn *conn, dal__postgres_item *ite
 {
         const dal_request *request = item->request;
 
-        if (item->prepares) {
+        if (item->ahead) {
                 if (!PQsendPrepare(conn->pg, item->prepared->name, request->stmt->text,
                                    (int)request->params.n_values, item->prepared->types))
                         return false;
@@ -415,18 +371,31 @@ static bool pipeline_statement(dal__postgres_conn *conn, dal__postgres_item *ite
         return send_prepared(conn, request, item->prepared);
 }
 
+static bool pipeline_once(dal__postgres_conn *conn, dal__postgres_item *item)
+{
+        char text[PG_CONTROL_SIZE];
+
+        if (item->ahead) {
+                dal__postgres_put_limits(text, sizeof text, conn);
+                if (!PQsendQueryParams(conn->pg, text, 0, NULL, NULL, NULL, NULL, BINARY))
+                        return false;
+                item->n_replies = 2;
+        }
+        return send_once(conn, item->request);
+}
+
 static bool pipeline_item(dal__postgres_conn *conn, dal__postgres_item *item)
 {
         const dal_request *request = item->request;
-        char text[CONTROL_SIZE];
+        char text[PG_CONTROL_SIZE];
 
-        if (request->kind == DAL_REQUEST_STMT)
+        if (item->prepared)
                 return pipeline_statement(conn, item);
-        if (request->kind == DAL_REQUEST_TEXT)
-                return send_text(conn, request);
-        item->n_replies = n_commands(request);
+        if (has_statement(request))
+                return pipeline_once(conn, item);
+        item->n_replies = dal__postgres_n_commands(conn, request);
         for (uint32_t i = 0; i < item->n_replies; i++) {
-                put_command(text, sizeof text, request, i);
+                dal__postgres_put_command(text, sizeof text, conn, request, i);
                 if (!PQsendQueryParams(conn->pg, text, 0, NULL, NULL, NULL, NULL, BINARY))
                         return false;
         }
@@ -490,6 +459,19 @@ void dal__postgres_set_stream(PGconn *pg)
 #endif
 }
 
+/*
+ * Says whether a statement may stand behind another one in one transaction. Some may not (VACUUM, CREATE DATABASE, CALL
+ * of a procedure that commits): only those that surely may have the limits travel ahead of them. The others are
+ * limited by the caller's deadline alone.
+ */
+static bool may_follow(const dal_request *request)
+{
+        static const char *const words[] = {"SELECT", "VALUES", "TABLE",  "WITH",
+                                            "INSERT", "UPDATE", "DELETE", "MERGE"};
+
+        return has_statement(request) && begins_with(request, words, sizeof words / sizeof words[0]);
+}
+
 /* What is known about the segment that [i_sent, end) make. */
 static void start_segment(dal__postgres_conn *conn, uint32_t end, bool begins, bool read_only)
 {
@@ -512,6 +494,9 @@ dal_status dal__postgres_send_segment(dal__postgres_conn *conn, dal_deadline dea
         while (!conn->items[end].ends_flush && !ends_segment(conn, end))
                 end++;
         end++;
+        if (!conn->in_tx && (conn->statement_timeout_ms || conn->lock_timeout_ms) &&
+            may_follow(first->request))
+                first->ahead = PG_AHEAD_LIMITS;
         start_segment(conn, end, begins, begins && first->request->read_only);
         if (end == begin + 1 && is_plain(conn, first)) {
                 /* A failure here means that it did not leave whole: the server can't have completed it. */

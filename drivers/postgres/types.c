@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Binary cells of the wire to values. Source: PostgreSQL src/backend/utils/adt, the *_send() functions. */
+/* Cells of the wire, binary ones here, to values. Source: PostgreSQL src/backend/utils/adt, the *_send() functions. */
 
 #include "postgres_impl.h"
 
@@ -292,6 +292,16 @@ dal__postgres_decoded dal__postgres_decode(dal__postgres_kind kind, const char *
                 set_span(out, DAL_TYPE_DECIMAL, *room, (size_t)(end - *room));
                 *room = end;
                 return PG_DECODED;
+        case PG_KIND_TEXT_BOOL:
+        case PG_KIND_TEXT_INT:
+        case PG_KIND_TEXT_FLOAT4:
+        case PG_KIND_TEXT_FLOAT8:
+        case PG_KIND_TEXT_NUMERIC:
+        case PG_KIND_TEXT_BYTEA:
+        case PG_KIND_TEXT_TIMESTAMP:
+        case PG_KIND_TEXT_DATE:
+        case PG_KIND_TEXT_UUID:
+                return dal__postgres_decode_text(kind, bytes, size, room, out);
         default:
                 return size == fixed_sizes[kind] ? decode_fixed(kind, bytes, out) : PG_MALFORMED;
         }

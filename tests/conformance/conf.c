@@ -40,34 +40,30 @@ static bool script(struct conf *c, const char *url, const char *sql)
         return s == DAL_OK || complain(c, sql);
 }
 
-/* A pooler takes no search_path with the connection, so what is meant for one has a database of its own. */
+/* A database rather than a schema: the mode for poolers has no session that could keep a search_path. */
 static bool place_on_server(struct conf *c)
 {
+        bool is_postgres = c->q->dialect == DAL_DIALECT_postgres;
         char sql[160];
 
-        c->place_is_schema = c->q->dialect == DAL_DIALECT_postgres && strcmp(c->mode, "unnamed") != 0;
         snprintf(c->place, sizeof c->place, "conf_%s_%ld", c->q->name, (long)getpid());
-        snprintf(sql, sizeof sql, "CREATE %s %s%s", c->place_is_schema ? "SCHEMA" : "DATABASE", c->place,
-                 c->q->dialect == DAL_DIALECT_postgres ? "" : " CHARACTER SET utf8mb4");
+        snprintf(sql, sizeof sql, "CREATE DATABASE %s%s", c->place,
+                 is_postgres ? "" : " CHARACTER SET utf8mb4");
         if (!script(c, c->admin_url, sql)) {
                 c->place[0] = '\0';
                 return false;
         }
-        conf_url_with(c->url, sizeof c->url, c->server_url, c->place_is_schema ? "schema" : "dbname",
-                      c->place);
+        conf_url_with(c->url, sizeof c->url, c->server_url, "dbname", c->place);
         return true;
 }
 
+/* A pooler keeps connections to it. */
 static bool drop_place(struct conf *c)
 {
+        bool is_postgres = c->q->dialect == DAL_DIALECT_postgres;
         char sql[160];
-        const char *rest = "";
 
-        if (c->place_is_schema)
-                rest = " CASCADE";
-        else if (c->q->dialect == DAL_DIALECT_postgres)
-                rest = " WITH (FORCE)"; /* a pooler keeps connections to it */
-        snprintf(sql, sizeof sql, "DROP %s %s%s", c->place_is_schema ? "SCHEMA" : "DATABASE", c->place, rest);
+        snprintf(sql, sizeof sql, "DROP DATABASE %s%s", c->place, is_postgres ? " WITH (FORCE)" : "");
         return script(c, c->admin_url, sql);
 }
 

@@ -4,8 +4,8 @@
 
 /*
  * The frame of the conformance and fault suites: one set of cases, run on one engine at a time. What
- * engines do differently stands in struct quirks and nowhere else. Each run works in a schema, database or
- * file of its own, so that several suites may use one server together.
+ * engines do differently stands in struct quirks and nowhere else. Each run works in a database or file of
+ * its own, so that several suites may use one server together.
  */
 
 #include <setjmp.h>
@@ -44,7 +44,10 @@ struct quirks {
         bool defers_constraints;                           /* has DEFERRABLE INITIALLY DEFERRED */
         uint32_t decimal_whole, decimal_scale; /* digits before and behind the point in column conf_value.n */
         uint32_t expression_types; /* bit per dal_type: `SELECT ?` gives the parameter back as that type */
+        bool narrow_columns;       /* a SMALLINT column holds no more than 16 bits */
         bool keeps_negative_zero;  /* a double column tells -0.0 from 0.0 */
+        const char *service_key; /* a new session names its service by these words, one byte and the name */
+        char service_separator;
 };
 
 struct conf {
@@ -54,8 +57,7 @@ struct conf {
         char server_url[1024]; /* as the environment gave it, and how statements travel */
         char admin_url[1024];  /* where the place is made and dropped */
         const char *mode;      /* "prepared", "unnamed" or "text" */
-        bool place_is_schema;
-        char place[64]; /* the schema, database or file made for this run */
+        char place[64]; /* the database or file made for this run */
         char dir[128];  /* sqlite: the temporary directory */
         dal_dsn *dsn;
         dal_fake_server *server; /* fake: the server itself */
@@ -128,6 +130,7 @@ extern const dal_stmt conf_stream;         /* the same, streamed */
 extern const dal_stmt conf_sleep;          /* takes ten seconds */
 
 extern const struct conf_case values_conf[], statements_conf[], rows_conf[], errors_conf[],
-        transactions_conf[], cluster_conf[], contention_conf[], connect_conf[], property_conf[], paths_conf[];
+        transactions_conf[], cluster_conf[], contention_conf[], connect_conf[], property_conf[], paths_conf[],
+        limits_conf[];
 
 #endif
