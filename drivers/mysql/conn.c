@@ -90,7 +90,7 @@ dal_status dal__mysql_check_size(const dal__mysql_conn *conn, uint64_t size, dal
 /* Asks for what later requests are checked against. */
 static dal_status read_limits(dal__mysql_conn *conn, dal_deadline deadline, dal_error *err)
 {
-        static const char sql[] = "SELECT @@max_allowed_packet, CONNECTION_ID()";
+        static const char sql[] = "SELECT @@max_allowed_packet, CONNECTION_ID(), @@max_prepared_stmt_count";
         MYSQL_RES *rows = NULL;
         MYSQL_ROW row = NULL;
 
@@ -106,6 +106,8 @@ static dal_status read_limits(dal__mysql_conn *conn, dal_deadline deadline, dal_
         /* The greeting has room for 32 bits of the number only. */
         if (row && row[1])
                 conn->session_id = strtoull(row[1], NULL, 10);
+        if (row && row[2])
+                conn->max_prepared = (uint32_t)strtoul(row[2], NULL, 10);
         mysql_free_result(rows);
         return DAL_OK;
 }
@@ -144,6 +146,7 @@ static dal_status mysql_slot_open(void *state, const dal_open_args *args, dal_de
         conn->call.watchdog = conn->watchdog;
         conn->call.tls = mysql_get_ssl_cipher(conn->mysql) != NULL;
         conn->tx_mode = args->tx_mode;
+        conn->statements = args->statements;
         s = find_facts(conn, err);
         if (s == DAL_OK)
                 s = dal__mysql_tx_setup(conn, deadline, err);
@@ -157,6 +160,7 @@ static void mysql_slot_close(void *state)
         dal__mysql_session_close(conn->mysql);
         conn->mysql = NULL;
         dal__mysql_stmt_free_all(conn);
+        dal__mysql_text_free(conn);
         dal__mysql_watchdog_free(conn->watchdog);
         dal__mysql_target_release(conn->target);
         dal_mem_free(conn->queue);
@@ -362,6 +366,7 @@ static void mysql_slot_info(void *state, dal_driver_info *out)
                        MYSQL_IS_CONNECTOR_C ? "libmariadb" : "libmysqlclient", mysql_get_client_info());
         out->session_id = conn->session_id;
         out->tls = conn->call.tls;
+        out->max_prepared = conn->max_prepared;
 }
 
 static dal_status mysql_slot_fetch(void *state, dal_deadline deadline, const dal_value **cells_out,
@@ -377,7 +382,8 @@ static dal_status mysql_slot_discard(void *state, dal_deadline deadline, dal_err
 
 static const dal_driver driver = {
         .struct_size = sizeof(dal_driver),
-        .caps = DAL_CAP_SAVEPOINT | DAL_CAP_TWO_PHASE | DAL_CAP_TX_MODE | DAL_CAP_UINT64 | DAL_CAP_CREATE_DB,
+        .caps = DAL_CAP_SAVEPOINT | DAL_CAP_TWO_PHASE | DAL_CAP_TX_MODE | DAL_CAP_UINT64 | DAL_CAP_CREATE_DB |
+                DAL_CAP_UNNAMED | DAL_CAP_TEXT,
         .name = "mysql",
         .schemes = "mysql mariadb",
         .keys = "socket server_public_key statements",

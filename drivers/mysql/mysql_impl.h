@@ -34,6 +34,8 @@ typedef struct dal__mysql_conn dal__mysql_conn;
 
 /** Starts the client library, once in the process; false if it can't be. */
 bool dal__mysql_library_start(void);
+/** A new handle of the client library; NULL when memory is out. */
+MYSQL *dal__mysql_handle_new(void);
 /** What the thread keeps for this driver; NULL if it never set anything. */
 void *dal__mysql_thread_get(void);
 /** Keeps a pointer for the thread; not NULL, or the client library's thread data is never freed. */
@@ -144,7 +146,7 @@ dal_status dal__mysql_tls_init(dal__mysql_target *target, const dal_dsn *dsn, da
 /** Sets a handle's TLS and authentication options. */
 void dal__mysql_tls_set(MYSQL *mysql, const dal__mysql_target *target);
 
-/* ---- stmt.c: prepared statements and rows ---- */
+/* ---- stmt.c: prepared statements ---- */
 
 /* How a column of a result becomes a cell. */
 typedef enum dal__mysql_decode {
@@ -204,6 +206,12 @@ typedef struct dal__mysql_stmt {
         MYSQL_BIND *binds;
         dal__mysql_column *columns;
         dal_value *cells;
+        bool by_text; /* the connection's own, for what travels as text: no handle, and `rows` in its place */
+        MYSQL_RES *rows;
+        MYSQL_ROW row; /* points into `rows` */
+        const unsigned long *sizes;
+        char *names; /* of the columns, one behind the other, where the handle or `rows` may be gone before them */
+        size_t names_room;
 } dal__mysql_stmt;
 
 /** What the core keeps for a driver statement. */
@@ -217,6 +225,8 @@ dal_status dal__mysql_stmt_run(dal__mysql_conn *conn, const dal_request *request
 void dal__mysql_stmt_retire(dal__mysql_conn *conn, dal__mysql_stmt *stmt);
 /** Closes the statements marked so; writes, but waits for nothing. */
 void dal__mysql_stmt_close_retired(dal__mysql_conn *conn, dal_deadline deadline);
+/** Closes a statement for one run on the server while its last row's cells and its names are still lent. */
+void dal__mysql_stmt_unprepare(dal__mysql_conn *conn, dal__mysql_stmt *stmt, dal_deadline deadline);
 /** Frees every statement of a connection whose session is closed. */
 void dal__mysql_stmt_free_all(dal__mysql_conn *conn);
 
@@ -230,8 +240,28 @@ dal_status dal__mysql_rows_fetch(dal__mysql_conn *conn, dal_deadline deadline, c
 dal_status dal__mysql_rows_late(dal__mysql_conn *conn, bool stopped, dal_deadline deadline, dal_error *err);
 /** Ends the current result, if there is one: drops its rows and what follows them. */
 dal_status dal__mysql_rows_end(dal__mysql_conn *conn, dal_deadline deadline, dal_error *err);
+/** Makes a cell of a DATE or DATETIME column; refuses what is no day. */
+dal_status dal__mysql_rows_time(dal__mysql_stmt *stmt, uint32_t i, const dal_civil *civil, dal_error *err);
+/** Reads a BIT value, which comes as bytes. */
+uint64_t dal__mysql_rows_bits(const char *bytes, unsigned long size);
+/** Makes a statement's result the current one. */
+void dal__mysql_rows_begin(dal__mysql_conn *conn, dal__mysql_stmt *stmt, bool stream);
 void dal__mysql_rows_free(dal__mysql_stmt *stmt);
 const char *dal__mysql_rows_column(const dal__mysql_stmt *stmt, uint32_t i_column);
+
+/* ---- text.c: statements and results as text ---- */
+
+/** Runs a statement of any kind without preparing it. */
+dal_status dal__mysql_text_run(dal__mysql_conn *conn, const dal_request *request, dal_deadline deadline,
+                               dal_result *out, dal_error *err);
+/** Takes the next row: 0, 1 for an error of the connection, or MYSQL_NO_DATA. */
+int dal__mysql_text_fetch(dal__mysql_conn *conn);
+/** Makes cells of the row. */
+dal_status dal__mysql_text_decode(dal__mysql_stmt *stmt, dal_error *err);
+/** Frees what was read of a result. */
+void dal__mysql_text_end(dal__mysql_conn *conn);
+/** Frees what is kept for text when the session is closed. */
+void dal__mysql_text_free(dal__mysql_conn *conn);
 
 /* ---- params.c ---- */
 
@@ -247,6 +277,8 @@ dal_status dal__mysql_tx_run(dal__mysql_conn *conn, const dal_request *request, 
 /** Runs one text command and drops what it gives. */
 dal_status dal__mysql_tx_text(dal__mysql_conn *conn, const char *sql, size_t size, bool may_stop,
                               dal_deadline deadline, dal_error *err);
+/** Reads whatever a command gives, also the results that follow the first. Returns 0, or 1 if that failed. */
+int dal__mysql_tx_drop_results(MYSQL *mysql);
 /** Takes in what the server said about the transaction behind a statement that went well. */
 dal_status dal__mysql_tx_after_success(dal__mysql_conn *conn, dal_error *err);
 /** Takes in what a failed statement did to the transaction; may ask the server. */
@@ -270,7 +302,10 @@ struct dal__mysql_conn {
         dal__mysql_call call;
         dal__mysql_watchdog *watchdog;
         uint64_t session_id;
-        uint64_t max_packet; /* the server's max_allowed_packet */
+        uint64_t max_packet;   /* the server's max_allowed_packet */
+        uint32_t max_prepared; /* its max_prepared_stmt_count */
+        dal_statements statements;
+        dal_deadline prepare_again; /* not before, as the server was full of statements; 0 = it was not */
         dal_dialect dialect;
         bool broken;   /* only close is legal */
         bool tx_mode;  /* autocommit is off */
@@ -287,9 +322,14 @@ struct dal__mysql_conn {
         dal__mysql_stmt *stmts;
         dal__mysql_stmt *retired;
         dal__mysql_stmt *current; /* whose rows are being fetched */
-        uint32_t n_streamed;      /* rows, to look at the clock now and then */
-        bool streaming;           /* and are still coming from the server */
-        bool finished;            /* all was read: only the cells of the last row are still lent */
+        dal__mysql_stmt query;    /* what travels as text */
+        size_t *marks;            /* where the values go in it */
+        size_t marks_room;
+        char *command; /* with the values in it */
+        size_t command_room;
+        uint32_t n_streamed; /* rows, to look at the clock now and then */
+        bool streaming;      /* and are still coming from the server */
+        bool finished;       /* all was read: only the cells of the last row are still lent */
 };
 
 /** Says whether further results of the same statement follow, as those of a procedure do. */

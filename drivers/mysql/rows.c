@@ -17,18 +17,52 @@
 #define TYPE_JSON   245
 #define TYPE_VECTOR 242
 
-static MYSQL_FIELD *fields_of(MYSQL_STMT *handle)
+static MYSQL_FIELD *fields_of(const dal__mysql_stmt *stmt)
 {
+        if (stmt->by_text)
+                return mysql_fetch_fields(stmt->rows);
 #if MYSQL_IS_CONNECTOR_C
-        return mariadb_stmt_fetch_fields(handle);
+        return mariadb_stmt_fetch_fields(stmt->handle);
 #else
-        return handle->fields;
+        return stmt->handle->fields;
 #endif
 }
 
 const char *dal__mysql_rows_column(const dal__mysql_stmt *stmt, uint32_t i_column)
 {
-        return i_column < stmt->n_columns ? fields_of(stmt->handle)[i_column].name : NULL;
+        const char *name = stmt->names;
+
+        if (i_column >= stmt->n_columns)
+                return NULL;
+        if (!name)
+                return fields_of(stmt)[i_column].name;
+        for (; i_column; i_column--)
+                name += strlen(name) + 1;
+        return name;
+}
+
+/* The names are asked for until the next result, and what holds them is given back when the last row was read. */
+static bool keep_names(dal__mysql_stmt *stmt, const MYSQL_FIELD *fields, uint32_t n)
+{
+        size_t size = 0;
+        char *at;
+
+        for (uint32_t i = 0; i < n; i++)
+                size += strlen(fields[i].name) + 1;
+        if (size > stmt->names_room || !stmt->names) {
+                char *grown = dal_mem_resize(stmt->names, size, 1);
+                if (!grown)
+                        return false;
+                stmt->names = grown;
+                stmt->names_room = size;
+        }
+        at = stmt->names;
+        for (uint32_t i = 0; i < n; i++) {
+                size = strlen(fields[i].name) + 1;
+                memcpy(at, fields[i].name, size);
+                at += size;
+        }
+        return true;
 }
 
 /* ---- binding ---- */
@@ -152,6 +186,8 @@ static bool bind_column(dal__mysql_stmt *stmt, uint32_t i, const MYSQL_FIELD *fi
         column->field_charset = field->charsetnr;
         choose_decode(column, field);
         stmt->cells[i].type_id = (uint32_t)field->type;
+        if (stmt->by_text)
+                return true;
         if (column->decode >= DAL__MYSQL_DECODE_BIT && !make_room(column, room < 16 ? 16 : room))
                 return false;
         fill_bind(&stmt->binds[i], column, &stmt->cells[i]);
@@ -193,8 +229,10 @@ DAL_NOINLINE static dal_status bind_anew(dal__mysql_conn *conn, dal__mysql_stmt 
                 if (!bind_column(stmt, i, &fields[i]))
                         goto no_memory;
         }
+        if (!stmt->cached && !keep_names(stmt, fields, n))
+                goto no_memory;
         stmt->rebind = false;
-        if (mysql_stmt_bind_result(stmt->handle, stmt->binds))
+        if (!stmt->by_text && mysql_stmt_bind_result(stmt->handle, stmt->binds))
                 return dal__mysql_fail(conn, stmt->handle, err);
         return DAL_OK;
 no_memory:
@@ -204,13 +242,14 @@ no_memory:
 
 dal_status dal__mysql_rows_bind(dal__mysql_conn *conn, dal__mysql_stmt *stmt, dal_error *err)
 {
-        const MYSQL_FIELD *fields = fields_of(stmt->handle);
-        uint32_t n = mysql_stmt_field_count(stmt->handle);
+        const MYSQL_FIELD *fields = fields_of(stmt);
+        uint32_t n = stmt->by_text ? mysql_num_fields(stmt->rows) : mysql_stmt_field_count(stmt->handle);
         /* Between the results of a procedure the library forgets what was bound. */
         bool several = dal__mysql_more_results(conn);
 
-        return !stmt->rebind && !several && is_bound(stmt, fields, n) ? DAL_OK
-                                                                      : bind_anew(conn, stmt, fields, n, err);
+        if (stmt->cached && !stmt->rebind && !several && is_bound(stmt, fields, n))
+                return DAL_OK;
+        return bind_anew(conn, stmt, fields, n, err);
 }
 
 void dal__mysql_rows_free(dal__mysql_stmt *stmt)
@@ -224,6 +263,13 @@ void dal__mysql_rows_free(dal__mysql_stmt *stmt)
         stmt->binds = NULL;
         stmt->cells = NULL;
         stmt->n_columns = 0;
+}
+
+void dal__mysql_rows_begin(dal__mysql_conn *conn, dal__mysql_stmt *stmt, bool stream)
+{
+        conn->current = stmt;
+        conn->streaming = stream;
+        conn->finished = false;
 }
 
 /* One huge value must not stay with an idle connection. */
@@ -263,7 +309,7 @@ DAL_NOINLINE static dal_status fetch_long(dal__mysql_conn *conn, dal__mysql_stmt
         return DAL_OK;
 }
 
-static uint64_t read_bits(const char *bytes, unsigned long size)
+uint64_t dal__mysql_rows_bits(const char *bytes, unsigned long size)
 {
         uint64_t bits = 0;
 
@@ -273,37 +319,39 @@ static uint64_t read_bits(const char *bytes, unsigned long size)
 }
 
 /* '0000-00-00' and its like are no days: silently turned into NULL or another day they would be lost. */
-static dal_status bad_date(const dal__mysql_stmt *stmt, uint32_t i, const MYSQL_TIME *time, dal_error *err)
+static dal_status bad_date(const dal__mysql_stmt *stmt, uint32_t i, const dal_civil *civil, dal_error *err)
 {
         return dal_error_set(err, DAL_CLASS_DATA,
-                             "column %s holds %04u-%02u-%02u, which is no date; repair the row, or select "
+                             "column %s holds %04d-%02u-%02u, which is no date; repair the row, or select "
                              "NULLIF(CAST(%s AS CHAR), '0000-00-00')",
-                             dal__mysql_rows_column(stmt, i), time->year, time->month, time->day,
+                             dal__mysql_rows_column(stmt, i), (int)civil->year, civil->month, civil->day,
                              dal__mysql_rows_column(stmt, i));
 }
 
-DAL_NOINLINE static dal_status decode_time(const dal__mysql_stmt *stmt, uint32_t i, dal_value *cell,
-                                           dal_error *err)
+dal_status dal__mysql_rows_time(dal__mysql_stmt *stmt, uint32_t i, const dal_civil *civil, dal_error *err)
+{
+        bool is_date = stmt->columns[i].decode == DAL__MYSQL_DECODE_DATE;
+
+        if (civil->month == 0 || civil->day == 0)
+                return bad_date(stmt, i, civil, err);
+        stmt->cells[i].as.int64 = is_date ? dal_value_days_of_civil(*civil) : dal_value_us_of_civil(*civil);
+        return DAL_OK;
+}
+
+DAL_NOINLINE static dal_status decode_time(dal__mysql_stmt *stmt, uint32_t i, dal_error *err)
 {
         const MYSQL_TIME *time = &stmt->columns[i].time;
         dal_civil civil = {
                 .year = (int32_t)time->year,
                 .month = (uint8_t)time->month,
                 .day = (uint8_t)time->day,
+                .hour = (uint8_t)time->hour,
+                .minute = (uint8_t)time->minute,
+                .second = (uint8_t)time->second,
+                .microsecond = (uint32_t)time->second_part,
         };
 
-        if (time->month == 0 || time->day == 0)
-                return bad_date(stmt, i, time, err);
-        if (stmt->columns[i].decode == DAL__MYSQL_DECODE_DATE) {
-                cell->as.int64 = dal_value_days_of_civil(civil);
-                return DAL_OK;
-        }
-        civil.hour = (uint8_t)time->hour;
-        civil.minute = (uint8_t)time->minute;
-        civil.second = (uint8_t)time->second;
-        civil.microsecond = (uint32_t)time->second_part;
-        cell->as.int64 = dal_value_us_of_civil(civil);
-        return DAL_OK;
+        return dal__mysql_rows_time(stmt, i, &civil, err);
 }
 
 static dal_status decode_row(dal__mysql_conn *conn, dal__mysql_stmt *stmt, dal_error *err)
@@ -325,10 +373,10 @@ static dal_status decode_row(dal__mysql_conn *conn, dal__mysql_stmt *stmt, dal_e
                         break; /* already in place */
                 case DAL__MYSQL_DECODE_TIMESTAMP:
                 case DAL__MYSQL_DECODE_DATE:
-                        s = decode_time(stmt, i, cell, err);
+                        s = decode_time(stmt, i, err);
                         break;
                 case DAL__MYSQL_DECODE_BIT:
-                        cell->as.uint64 = read_bits(column->buffer, column->size);
+                        cell->as.uint64 = dal__mysql_rows_bits(column->buffer, column->size);
                         break;
                 case DAL__MYSQL_DECODE_SPAN:
                         if (column->size > column->room)
@@ -339,6 +387,20 @@ static dal_status decode_row(dal__mysql_conn *conn, dal__mysql_stmt *stmt, dal_e
                 }
         }
         return s;
+}
+
+/* ---- either protocol ---- */
+
+static int next_row(dal__mysql_conn *conn)
+{
+        dal__mysql_stmt *stmt = conn->current;
+
+        return stmt->by_text ? dal__mysql_text_fetch(conn) : mysql_stmt_fetch(stmt->handle);
+}
+
+static dal_status decode(dal__mysql_conn *conn, dal__mysql_stmt *stmt, dal_error *err)
+{
+        return stmt->by_text ? dal__mysql_text_decode(stmt, err) : decode_row(conn, stmt, err);
 }
 
 /* ---- the end of a result ---- */
@@ -362,7 +424,32 @@ DAL_COLD static dal_status drop_further(dal__mysql_conn *conn, dal__mysql_stmt *
         return DAL_OK;
 }
 
-/* Everything is read: frees what is buffered and takes in what the server said last. */
+DAL_COLD static dal_status drop_further_text(dal__mysql_conn *conn, dal_error *err)
+{
+        dal__mysql_text_end(conn);
+        return mysql_next_result(conn->mysql) > 0 || dal__mysql_tx_drop_results(conn->mysql)
+                       ? dal__mysql_fail(conn, NULL, err)
+                       : DAL_OK;
+}
+
+/* Frees what is buffered. The memory of a small result is kept: the next execution uses it again. */
+static void free_result(dal__mysql_conn *conn, dal__mysql_stmt *stmt, dal_deadline deadline)
+{
+        if (stmt->by_text) {
+                dal__mysql_text_end(conn);
+                return;
+        }
+        if (!stmt->cached && conn->statements == DAL_STATEMENTS_UNNAMED) {
+                dal__mysql_stmt_unprepare(conn, stmt, deadline);
+                return;
+        }
+        if (conn->streaming || stmt->has_long || mysql_stmt_num_rows(stmt->handle) > KEPT_ROWS)
+                (void)mysql_stmt_free_result(stmt->handle);
+        if (stmt->has_long)
+                give_back_room(stmt);
+}
+
+/* Everything is read: frees it and takes in what the server said last. */
 static dal_status finish(dal__mysql_conn *conn, dal_deadline deadline, dal_error *err)
 {
         dal__mysql_stmt *stmt = conn->current;
@@ -372,23 +459,18 @@ static dal_status finish(dal__mysql_conn *conn, dal_deadline deadline, dal_error
         conn->finished = true;
         if (further) {
                 dal__mysql_begin(conn, deadline, true);
-                s = drop_further(conn, stmt, err);
+                s = stmt->by_text ? drop_further_text(conn, err) : drop_further(conn, stmt, err);
                 dal__mysql_end(conn);
                 if (s)
                         return s;
         }
-        /* The memory of a small result is kept: the next execution uses it again. */
-        if (conn->streaming || stmt->has_long || mysql_stmt_num_rows(stmt->handle) > KEPT_ROWS)
-                (void)mysql_stmt_free_result(stmt->handle);
-        if (stmt->has_long)
-                give_back_room(stmt);
+        free_result(conn, stmt, deadline);
         return conn->streaming || further ? dal__mysql_tx_after_success(conn, err) : DAL_OK;
 }
 
 /* Reads a streamed result to its end; stops the statement, unless that is done, so that the end comes soon. */
 DAL_COLD static dal_status drain(dal__mysql_conn *conn, bool stopped, dal_deadline limit, dal_error *err)
 {
-        MYSQL_STMT *handle = conn->current->handle;
         dal_error local = DAL_ERROR_INIT;
         dal_status s;
         int rc, n_rows = 0;
@@ -398,14 +480,14 @@ DAL_COLD static dal_status drain(dal__mysql_conn *conn, bool stopped, dal_deadli
         else
                 dal__mysql_begin_until(conn, dal_clock_earlier(limit, dal_clock_now() + DRAIN_NS), limit,
                                        true);
-        while ((rc = mysql_stmt_fetch(handle)) == 0 || rc == MYSQL_DATA_TRUNCATED) {
+        while ((rc = next_row(conn)) == 0 || rc == MYSQL_DATA_TRUNCATED) {
                 if (++n_rows % CLOCK_ROWS == 0)
                         dal__mysql_call_check(&conn->call);
         }
         dal__mysql_end(conn);
         if (rc == MYSQL_NO_DATA)
                 return DAL_OK;
-        s = dal__mysql_fail(conn, handle, &local);
+        s = dal__mysql_fail(conn, conn->current->handle, &local);
         if ((stopped || conn->call.stopped) && local.vendor_code == ERROR_INTERRUPTED)
                 return DAL_OK;
         if (err)
@@ -427,8 +509,13 @@ dal_status dal__mysql_rows_end(dal__mysql_conn *conn, dal_deadline deadline, dal
                         s = finish(conn, deadline, err);
         }
         conn->current = NULL;
-        if (!stmt->cached)
+        if (stmt->by_text) {
+                dal__mysql_text_end(conn);
+        } else if (!stmt->cached) {
                 dal__mysql_stmt_retire(conn, stmt);
+                if (conn->statements == DAL_STATEMENTS_UNNAMED && !conn->broken)
+                        dal__mysql_stmt_close_retired(conn, deadline);
+        }
         return s;
 }
 
@@ -468,7 +555,7 @@ dal_status dal__mysql_rows_fetch(dal__mysql_conn *conn, dal_deadline deadline, c
         *cells_out = NULL;
         if (!stmt || conn->finished)
                 return DAL_OK;
-        if (stmt->rebind && mysql_stmt_bind_result(stmt->handle, stmt->binds))
+        if (stmt->rebind && !stmt->by_text && mysql_stmt_bind_result(stmt->handle, stmt->binds))
                 return dal__mysql_fail(conn, stmt->handle, err);
         stmt->rebind = false;
         if (conn->streaming) {
@@ -476,17 +563,17 @@ dal_status dal__mysql_rows_fetch(dal__mysql_conn *conn, dal_deadline deadline, c
                 if (++conn->n_streamed % CLOCK_ROWS == 0 && dal_clock_passed(deadline))
                         return dal__mysql_rows_late(conn, false, deadline, err);
                 dal__mysql_begin(conn, deadline, true);
-                rc = mysql_stmt_fetch(stmt->handle);
+                rc = next_row(conn);
                 dal__mysql_end(conn);
                 if (conn->call.stopped && (rc == 0 || rc == MYSQL_DATA_TRUNCATED))
                         return dal__mysql_rows_late(conn, true, deadline, err);
         } else {
-                rc = mysql_stmt_fetch(stmt->handle); /* from memory */
+                rc = next_row(conn); /* from memory */
         }
         if (rc == MYSQL_NO_DATA)
                 return finish(conn, deadline, err);
         if (rc != 0 && rc != MYSQL_DATA_TRUNCATED)
                 return fetch_failed(conn, deadline, err);
         *cells_out = stmt->cells;
-        return decode_row(conn, stmt, err);
+        return decode(conn, stmt, err);
 }

@@ -11,6 +11,10 @@
 /* The library's own: the result has other columns than when the statement was prepared. Source: CR_NEW_STMT_METADATA */
 #define ERROR_NEW_COLUMNS 2057
 
+/* max_prepared_stmt_count is used up, perhaps by others. Source: ER_MAX_PREPARED_STMT_COUNT_REACHED */
+#define ERROR_MAX_PREPARED 1461
+#define PREPARE_PAUSE_MS   10000 /* until preparing is tried again */
+
 /* ---- the connection's list of statements ---- */
 
 static void push(dal__mysql_stmt **list, dal__mysql_stmt *stmt)
@@ -36,6 +40,7 @@ static void free_stmt(dal__mysql_stmt *stmt)
         dal__mysql_rows_free(stmt);
         dal_mem_free(stmt->params);
         dal_mem_free(stmt->slots);
+        dal_mem_free(stmt->names);
         dal_mem_free(stmt);
 }
 
@@ -59,6 +64,14 @@ void dal__mysql_stmt_close_retired(dal__mysql_conn *conn, dal_deadline deadline)
                 unlink_stmt(stmt);
                 free_stmt(stmt);
         }
+        dal__mysql_end(conn);
+}
+
+void dal__mysql_stmt_unprepare(dal__mysql_conn *conn, dal__mysql_stmt *stmt, dal_deadline deadline)
+{
+        dal__mysql_begin(conn, deadline, false);
+        (void)mysql_stmt_close(stmt->handle);
+        stmt->handle = NULL;
         dal__mysql_end(conn);
 }
 
@@ -151,6 +164,8 @@ static inline dal_status get_stmt(dal__mysql_conn *conn, const dal_request *requ
 
         if (request->kind == DAL_REQUEST_TEXT)
                 return prepare(conn, request->text, request->text_size, deadline, out, err);
+        if (conn->statements == DAL_STATEMENTS_UNNAMED)
+                return prepare(conn, request->stmt->text, request->stmt->text_size, deadline, out, err);
         kept = request->stmt->state;
         if (!kept->stmt || kept->stmt->generation != conn->generation)
                 return prepare_kept(conn, request, deadline, out, err);
@@ -191,13 +206,6 @@ static int skip_to_rows(dal__mysql_conn *conn, MYSQL_STMT *handle)
         return 0;
 }
 
-static void set_current(dal__mysql_conn *conn, dal__mysql_stmt *stmt, bool stream)
-{
-        conn->current = stmt;
-        conn->streaming = stream;
-        conn->finished = false;
-}
-
 static dal_status execute(dal__mysql_conn *conn, dal__mysql_stmt *stmt, bool stream, dal_deadline deadline,
                           dal_error *err)
 {
@@ -217,7 +225,7 @@ static dal_status execute(dal__mysql_conn *conn, dal__mysql_stmt *stmt, bool str
         if (!conn->call.stopped || mysql_stmt_field_count(handle) == 0)
                 return DAL_OK;
         if (stream) {
-                set_current(conn, stmt, true);
+                dal__mysql_rows_begin(conn, stmt, true);
                 return dal__mysql_rows_late(conn, true, deadline, err);
         }
         (void)mysql_stmt_free_result(handle);
@@ -239,7 +247,7 @@ static dal_status describe(dal__mysql_conn *conn, dal__mysql_stmt *stmt, bool st
                 return dal__mysql_tx_after_success(conn, err);
         }
         s = dal__mysql_rows_bind(conn, stmt, err);
-        set_current(conn, stmt, stream);
+        dal__mysql_rows_begin(conn, stmt, stream);
         if (s)
                 return s;
         out->has_rows = true;
@@ -266,7 +274,7 @@ static bool may_prepare_again(const dal_error *err, const char *text)
 /* After a failure the library's idea of the handle is not worth trusting: it is prepared anew next time. */
 DAL_COLD static void distrust(dal__mysql_conn *conn, const dal_request *request, dal__mysql_stmt *stmt)
 {
-        if (request->kind == DAL_REQUEST_STMT)
+        if (stmt->cached)
                 ((dal__mysql_stmt_state *)request->stmt->state)->stmt = NULL;
         dal__mysql_stmt_retire(conn, stmt);
 }
@@ -303,16 +311,57 @@ DAL_COLD static dal_status run_again(dal__mysql_conn *conn, const dal_request *r
         return s;
 }
 
-dal_status dal__mysql_stmt_run(dal__mysql_conn *conn, const dal_request *request, dal_deadline deadline,
+/* What is prepared already goes on being used. */
+static bool must_prepare(const dal__mysql_conn *conn, const dal_request *request)
+{
+        const dal__mysql_stmt_state *kept;
+
+        if (request->kind == DAL_REQUEST_TEXT || conn->statements == DAL_STATEMENTS_UNNAMED)
+                return true;
+        kept = request->stmt->state;
+        return !kept->stmt || kept->stmt->generation != conn->generation;
+}
+
+/* While the server has no room for prepared statements, asking each time would cost a round trip each time. */
+DAL_COLD static bool is_pausing(dal__mysql_conn *conn, const dal_request *request)
+{
+        if (dal_clock_passed(conn->prepare_again))
+                conn->prepare_again = 0;
+        return conn->prepare_again && must_prepare(conn, request);
+}
+
+DAL_COLD static dal_status run_unprepared(dal__mysql_conn *conn, const dal_request *request,
+                                          dal_deadline deadline, dal_result *out, dal_error *err)
+{
+        conn->prepare_again = dal_clock_after_ms(PREPARE_PAUSE_MS);
+        *err = (dal_error)DAL_ERROR_INIT;
+        return dal__mysql_text_run(conn, request, deadline, out, err);
+}
+
+static dal_status run_prepared(dal__mysql_conn *conn, const dal_request *request, dal_deadline deadline,
                                dal_result *out, dal_error *err)
 {
         dal__mysql_stmt *stmt = NULL;
+        dal_status s = run_once(conn, request, deadline, &stmt, err);
+
+        if (s && !stmt && err->vendor_code == ERROR_MAX_PREPARED)
+                return run_unprepared(conn, request, deadline, out, err);
+        if (s)
+                s = run_again(conn, request, deadline, &stmt, s, err);
+        return s ? s : describe(conn, stmt, (request->flags & DAL_STMT_STREAM) != 0, out, err);
+}
+
+dal_status dal__mysql_stmt_run(dal__mysql_conn *conn, const dal_request *request, dal_deadline deadline,
+                               dal_result *out, dal_error *err)
+{
         dal_status s;
 
         if (conn->retired)
                 dal__mysql_stmt_close_retired(conn, deadline);
-        s = run_once(conn, request, deadline, &stmt, err);
-        if (s)
-                s = run_again(conn, request, deadline, &stmt, s, err);
-        return s ? s : describe(conn, stmt, (request->flags & DAL_STMT_STREAM) != 0, out, err);
+        if (conn->statements == DAL_STATEMENTS_TEXT || (conn->prepare_again && is_pausing(conn, request)))
+                return dal__mysql_text_run(conn, request, deadline, out, err);
+        s = run_prepared(conn, request, deadline, out, err);
+        if (conn->retired && conn->statements == DAL_STATEMENTS_UNNAMED && !conn->broken)
+                dal__mysql_stmt_close_retired(conn, deadline);
+        return s;
 }

@@ -10,8 +10,7 @@
 
 /* ---- text commands ---- */
 
-/* Reads whatever the command gives, also the results that follow the first. Returns 0 or what failed. */
-static int drop_results(MYSQL *mysql)
+int dal__mysql_tx_drop_results(MYSQL *mysql)
 {
         int more;
 
@@ -37,7 +36,7 @@ dal_status dal__mysql_tx_text(dal__mysql_conn *conn, const char *sql, size_t siz
         dal__mysql_begin(conn, deadline, may_stop);
         rc = mysql_real_query(conn->mysql, sql, (unsigned long)size);
         if (rc == 0)
-                rc = drop_results(conn->mysql);
+                rc = dal__mysql_tx_drop_results(conn->mysql);
         dal__mysql_end(conn);
         return rc ? dal__mysql_fail(conn, NULL, err) : DAL_OK;
 }

@@ -263,6 +263,16 @@ typedef struct dal_driver {
 DAL_NODISCARD dal_status dal_driver_check(const dal_driver *driver, dal_error *err);
 
 /**
+ * Finds the placeholders in a text that the core has rewritten to `?`, for a driver that puts the values in there.
+ *
+ * `sql_syntax` is DAL_SQL_*, as the session's settings have it now. Positions of the first `room` are written.
+ *
+ * @return how many there are in all. Threads: any. Blocks: no.
+ */
+size_t dal_driver_find_placeholders(uint32_t sql_syntax, const char *text, size_t size, size_t *positions_out,
+                                    size_t room);
+
+/**
  * Finds the driver of a scheme; the whole word is compared.
  *
  * @return static, as given by the caller; NULL and an error naming the known schemes if there is none.
