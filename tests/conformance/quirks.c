@@ -53,17 +53,17 @@ static const char *const mysql_ddl[] = {
 /* Values of the fake server are kept as they came. */
 #define FAKE_VALUES .decimal_whole = 1000, .decimal_scale = 1000, .keeps_negative_zero = true
 /*
- * Decimals are text here, of any length. A REAL that is a whole number is stored as an integer, which has one zero.
- * Source: sqlite.org/datatype3.html, section 2
+ * Decimals are text here, of any length; an integer column holds 64 bits, whatever its type is called. A REAL that is a
+ * whole number is stored as an integer, which has one zero. Source: sqlite.org/datatype3.html, section 2
  */
 #define SQLITE_VALUES                                                                                        \
         .decimal_whole = 1000, .decimal_scale = 1000, .expression_types = PLAIN_TYPES | TIME_TYPES
 /* Source: PostgreSQL 15 manual, table 8.2, numeric. */
 #define POSTGRES_VALUES                                                                                      \
         .decimal_whole = 131072, .decimal_scale = 16383, .expression_types = PLAIN_TYPES | TIME_TYPES,       \
-        .keeps_negative_zero = true
+        .keeps_negative_zero = true, .narrow_columns = true
 /* DECIMAL has 65 digits, at most 30 of them behind the point. Source: MySQL manual, 14.25.2 "DECIMAL Data Type" */
-#define DECIMAL_65 .decimal_whole = 35, .decimal_scale = 30
+#define DECIMAL_65 .decimal_whole = 35, .decimal_scale = 30, .narrow_columns = true
 /* The result of `SELECT ?` is said to be text in the connection's character set, though bytes were sent. Measured. */
 #define MYSQL_VALUES                                                                                         \
         DECIMAL_65, .keeps_negative_zero = true,                                                             \
