@@ -121,6 +121,7 @@ static const char *const session_words[] = {
 static const char *const schema_commands[] = {"CREATE", "ALTER", "DROP", "TRUNCATE", "RENAME"};
 
 static const char *const temporary_words[] = {"TEMP", "TEMPORARY"};
+static const char *const temporary_prefixes[] = {"LOCAL", "GLOBAL"};
 
 #define IS_ONE_OF(token, words) is_one_of(token, words, sizeof(words) / sizeof *(words))
 
@@ -143,8 +144,8 @@ static uint8_t effects_of(const dal__token *word, uint32_t i, uint8_t before)
                 effects |= DAL__EFFECT_SCHEMA;
         if (IS_ONE_OF(word, session_words))
                 effects |= DAL__EFFECT_SESSION;
-        /* CREATE [LOCAL] TEMPORARY TABLE is nobody else's business. */
-        if ((i == 1 || i == 2) && IS_ONE_OF(word, temporary_words))
+        /* CREATE TEMPORARY TABLE is nobody else's business. */
+        if (i == 1 && IS_ONE_OF(word, temporary_words))
                 effects &= (uint8_t)~DAL__EFFECT_SCHEMA;
         return effects;
 }
@@ -159,7 +160,9 @@ uint8_t dal__stmt_cache_effects(const char *sql, size_t size, uint32_t syntax)
         dal__lexer_init(&lexer, sql, size, syntax);
         while ((token = dal__lexer_next(&lexer)).kind != DAL__TOKEN_END) {
                 if (token.kind == DAL__TOKEN_WORD) {
-                        effects = effects_of(&token, i++, effects);
+                        effects = effects_of(&token, i, effects);
+                        /* CREATE LOCAL TEMPORARY TABLE: the word does not count. */
+                        i += i != 1 || !IS_ONE_OF(&token, temporary_prefixes);
                 } else if (token.kind == DAL__TOKEN_SEMICOLON) {
                         all |= effects;
                         effects = 0;
@@ -167,6 +170,114 @@ uint8_t dal__stmt_cache_effects(const char *sql, size_t size, uint32_t syntax)
                 }
         }
         return all | effects;
+}
+
+/* ---- sessions that are not ours ------------------------------------------------------------------------------- */
+
+static const char *const lasting_commands[] = {"RESET", "DISCARD", "LISTEN", "UNLISTEN", "PRAGMA",
+                                               "USE",   "ATTACH",  "DETACH", "LOAD",     "HANDLER"};
+
+static const char *const lasting_words[] = {
+        "get_lock",
+        "pg_advisory_lock",
+        "pg_advisory_lock_shared",
+        "pg_try_advisory_lock",
+        "pg_try_advisory_lock_shared",
+};
+
+/* SET LOCAL and the like end with the transaction. */
+static const char *const local_words[] = {"LOCAL", "TRANSACTION", "CONSTRAINTS"};
+
+/* What was read of one statement. */
+typedef struct lasting {
+        dal__token command, before; /* its first word, and the word before this one */
+        uint32_t i;
+        bool surely;
+        bool has_set_config, is_local;      /* set_config(..., true) */
+        bool is_temporary, drops_on_commit; /* CREATE TEMPORARY TABLE ... ON COMMIT DROP */
+} lasting;
+
+static bool is_word_of(const dal__token *token, const char *word)
+{
+        return token->kind == DAL__TOKEN_WORD && dal__lexer_is_word(token, word);
+}
+
+static void take_command_word(lasting *l, const dal__token *word)
+{
+        if (l->i == 0) {
+                l->command = *word;
+                l->surely = IS_ONE_OF(word, lasting_commands);
+        } else if (l->i == 1 && is_word_of(&l->command, "SET")) {
+                l->surely = !IS_ONE_OF(word, local_words);
+        } else if (l->i == 1 && is_word_of(&l->command, "PREPARE")) {
+                l->surely = !is_word_of(word, "TRANSACTION");
+        } else if (l->i == 1 && is_word_of(&l->command, "LOCK")) {
+                l->surely = is_word_of(word, "TABLES"); /* of MySQL */
+        }
+}
+
+static void take_word(lasting *l, const dal__token *word)
+{
+        bool creates = is_word_of(&l->command, "CREATE") && l->i <= 4; /* CREATE OR REPLACE LOCAL TEMP */
+
+        take_command_word(l, word);
+        if (IS_ONE_OF(word, lasting_words) || (is_word_of(&l->command, "DECLARE") &&
+                                               is_word_of(word, "HOLD") && is_word_of(&l->before, "WITH")))
+                l->surely = true;
+        if ((creates || is_word_of(&l->before, "INTO")) && IS_ONE_OF(word, temporary_words))
+                l->is_temporary = true;
+        if (is_word_of(word, "DROP") && is_word_of(&l->before, "COMMIT"))
+                l->drops_on_commit = true;
+        if (is_word_of(word, "set_config"))
+                l->has_set_config = true;
+        if (l->has_set_config && is_word_of(word, "TRUE"))
+                l->is_local = true;
+        l->before = *word;
+        l->i++;
+}
+
+static bool is_lasting(const lasting *l)
+{
+        return l->surely || (l->has_set_config && !l->is_local) || (l->is_temporary && !l->drops_on_commit);
+}
+
+static bool outlives_tx(const char *sql, size_t size, uint32_t syntax)
+{
+        static const lasting nothing = {.command = {.kind = DAL__TOKEN_END},
+                                        .before = {.kind = DAL__TOKEN_END}};
+        lasting l = nothing;
+        dal__lexer lexer;
+        dal__token token;
+
+        dal__lexer_init(&lexer, sql, size, syntax);
+        do {
+                token = dal__lexer_next(&lexer);
+                if (token.kind == DAL__TOKEN_WORD)
+                        take_word(&l, &token);
+                if (token.kind != DAL__TOKEN_SEMICOLON && token.kind != DAL__TOKEN_END)
+                        continue;
+                if (is_lasting(&l))
+                        return true;
+                l = nothing;
+        } while (token.kind != DAL__TOKEN_END);
+        return false;
+}
+
+dal_status dal__stmt_cache_check_session(const dal__stmt_cache *cache, const char *name, const char *sql,
+                                         size_t size, dal_error *err)
+{
+        if (!cache->no_session || !outlives_tx(sql, size, cache->driver->sql_syntax))
+                return DAL_OK;
+        dal_error_set(err, DAL_CLASS_UNSUPPORTED,
+                      "%s: leaves something in the session, which with statements=unnamed is shared: use SET "
+                      "LOCAL, "
+                      "set_config(..., true), ON COMMIT DROP or a lock of the transaction, or connect to the "
+                      "server "
+                      "itself with statements=prepared",
+                      name);
+        if (err)
+                err->not_sent = true;
+        return DAL_ERR_UNSUPPORTED;
 }
 
 /* A procedure or block is not: each of its statements may have been committed by itself. */
@@ -193,6 +304,9 @@ static dal_status add(dal__stmt_cache *cache, const dal_stmt *stmt, dal__cached_
         if (!text)
                 return dal_error_set(err, DAL_CLASS_ARGUMENT, "statement %s has no text for the dialect %s",
                                      stmt->name, dal_stmt_dialect_name(cache->dialect));
+        s = dal__stmt_cache_check_session(cache, stmt->name, text, strlen(text), err);
+        if (s)
+                return s;
         s = dal__params_rewrite(cache->driver, stmt->name, text, strlen(text), &rewritten, err);
         if (s == DAL_OK)
                 s = dal__params_lock(cache->driver, stmt->name, stmt->flags, &rewritten, err);

@@ -201,6 +201,7 @@ static void fake_info(void *state, dal_driver_info *out)
         memset(out, 0, sizeof *out);
         pthread_mutex_lock(&conn->server->lock);
         out->dialect = conn->server->dialect;
+        out->max_prepared = conn->server->max_prepared;
         pthread_mutex_unlock(&conn->server->lock);
         snprintf(out->engine, sizeof out->engine, "%s", conn->modal ? "fakemodal" : "fake");
         snprintf(out->version, sizeof out->version, "1");

@@ -121,6 +121,7 @@ struct dal_fake_server {
         pthread_cond_t changed; /* a lock was released, a session canceled or killed */
         bool down;
         dal_dialect dialect;
+        uint32_t max_prepared;
         uint64_t n_sessions;
         uint64_t n_versions;
         fake_conn *sessions;

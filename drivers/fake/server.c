@@ -76,6 +76,13 @@ void dal_fake_set_dialect(dal_fake_server *server, dal_dialect dialect)
         pthread_mutex_unlock(&server->lock);
 }
 
+void dal_fake_set_max_prepared(dal_fake_server *server, uint32_t max_prepared)
+{
+        pthread_mutex_lock(&server->lock);
+        server->max_prepared = max_prepared;
+        pthread_mutex_unlock(&server->lock);
+}
+
 static void kill_locked(fake_conn *session)
 {
         dal__fake_journal_locked(session->server, session->number, "KILL", DAL_CLASS_NONE);
