@@ -19,10 +19,14 @@ static const struct {
         {DAL_CLASS_SERIALIZATION, "40001"},
         {DAL_CLASS_DEADLOCK, "40P01"},
         {DAL_CLASS_LOCK_TIMEOUT, "55P03"},
+        {DAL_CLASS_STALE_MAP, "DL001"},
+        {DAL_CLASS_SLOT_BLOCKED, "DL002"},
         {DAL_CLASS_SCHEMA_CHANGED, "0A000"},
         {DAL_CLASS_STATEMENT_TIMEOUT, "57014"},
         {DAL_CLASS_CANCELED, "57014"},
         {DAL_CLASS_TX_TIMEOUT, "25P03"},
+        {DAL_CLASS_CONNECTION_LOST, "08006"},
+        {DAL_CLASS_CONNECT_FAILED, "08001"},
         {DAL_CLASS_READ_ONLY_SERVER, "25006"},
         {DAL_CLASS_READ_ONLY_TX, "25006"},
         {DAL_CLASS_AUTH, "28P01"},
@@ -31,7 +35,12 @@ static const struct {
         {DAL_CLASS_UNDEFINED_OBJECT, "42P01"},
         {DAL_CLASS_TOO_MANY_CONNECTIONS, "53300"},
         {DAL_CLASS_OUT_OF_RESOURCES, "53200"},
+        {DAL_CLASS_PACKET_TOO_LARGE, "54000"},
+        {DAL_CLASS_COMMIT_UNKNOWN, "08007"},
         {DAL_CLASS_TX_STATE, "25P02"},
+        {DAL_CLASS_XA, "55000"},
+        {DAL_CLASS_UNSUPPORTED, "0A000"},
+        {DAL_CLASS_SERVER_OTHER, "P0001"},
 };
 
 static bool ends_connection(dal_error_class error_class)

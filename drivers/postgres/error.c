@@ -5,61 +5,31 @@
 
 #include <string.h>
 
-typedef struct code_row {
+typedef enum condition {
+        WHEN_ALWAYS,
+        WHEN_CANCELED,
+        WHEN_STANDBY,
+        WHEN_OWN_STATEMENT
+} condition;
+
+typedef enum ends {
+        ENDS_TX,
+        ENDS_CONN,
+        ENDS_EITHER
+} ends;
+
+typedef struct rule {
         char code[6];
+        condition when;
+        const char *function;
         dal_error_class error_class;
-} code_row;
+        ends ends;
+} rule;
 
-/* Whole codes. Source: PostgreSQL 18 documentation, appendix A; DL001 and DL002 are raised by our own triggers. */
-static const code_row codes[] = {
-        {"0A000", DAL_CLASS_UNSUPPORTED},
-        {"08007", DAL_CLASS_COMMIT_UNKNOWN},
-        {"22P05", DAL_CLASS_DATA},
-        {"23001", DAL_CLASS_FOREIGN_KEY},
-        {"23502", DAL_CLASS_NOT_NULL},
-        {"23503", DAL_CLASS_FOREIGN_KEY},
-        {"23505", DAL_CLASS_UNIQUE},
-        {"23514", DAL_CLASS_CHECK},
-        {"23P01", DAL_CLASS_UNIQUE},
-        {"25P03", DAL_CLASS_TX_TIMEOUT},
-        {"25P04", DAL_CLASS_TX_TIMEOUT},
-        {"26000", DAL_CLASS_UNDEFINED_OBJECT},
-        {"2D000", DAL_CLASS_TX_STATE},
-        {"34000", DAL_CLASS_UNDEFINED_OBJECT},
-        {"3B001", DAL_CLASS_TX_STATE},
-        {"3D000", DAL_CLASS_UNDEFINED_OBJECT},
-        {"3F000", DAL_CLASS_UNDEFINED_OBJECT},
-        {"40003", DAL_CLASS_COMMIT_UNKNOWN},
-        {"40P01", DAL_CLASS_DEADLOCK},
-        {"42501", DAL_CLASS_PRIVILEGE},
-        {"42601", DAL_CLASS_SYNTAX},
-        {"42703", DAL_CLASS_UNDEFINED_OBJECT},
-        {"42704", DAL_CLASS_UNDEFINED_OBJECT},
-        {"42883", DAL_CLASS_UNDEFINED_OBJECT},
-        {"42P01", DAL_CLASS_UNDEFINED_OBJECT},
-        {"42P02", DAL_CLASS_SYNTAX},
-        {"44000", DAL_CLASS_CHECK},
-        {"53300", DAL_CLASS_TOO_MANY_CONNECTIONS},
-        {"55P03", DAL_CLASS_LOCK_TIMEOUT},
-        {"57P01", DAL_CLASS_CONNECTION_LOST},
-        {"57P02", DAL_CLASS_CONNECTION_LOST},
-        {"57P03", DAL_CLASS_CONNECTION_LOST},
-        {"57P04", DAL_CLASS_CONNECTION_LOST},
-        {"57P05", DAL_CLASS_TX_TIMEOUT},
-        {"72000", DAL_CLASS_SERIALIZATION},
-        {"DL001", DAL_CLASS_STALE_MAP},
-        {"DL002", DAL_CLASS_SLOT_BLOCKED},
-};
-
-/* First two characters, where no whole code matched. */
-static const code_row code_classes[] = {
-        {"22", DAL_CLASS_DATA},
-        {"23", DAL_CLASS_CHECK},
-        {"25", DAL_CLASS_TX_STATE},
-        {"28", DAL_CLASS_AUTH},
-        {"40", DAL_CLASS_SERIALIZATION},
-        {"53", DAL_CLASS_OUT_OF_RESOURCES},
-        {"54", DAL_CLASS_OUT_OF_RESOURCES},
+static const rule rules[] = {
+#define DAL_POSTGRES_ROW(code, when, function, class, ends)                                                  \
+        {code, WHEN_##when, function, DAL_CLASS_##class, ENDS_##ends},
+#include "errors.def"
 };
 
 static bool contains(const char *text, const char *part)
@@ -72,70 +42,48 @@ static bool is(const char *text, const char *expected)
         return text && strcmp(text, expected) == 0;
 }
 
-/*
- * One code for two causes. The text may be translated (only a superuser could ask for another language), so the
- * flag speaks where the text doesn't.
- */
-static dal_error_class canceled(const dal__postgres_fault *fault)
+static bool holds(condition when, const dal__postgres_fault *fault)
 {
-        if (contains(fault->message, "user request"))
-                return DAL_CLASS_CANCELED;
-        if (contains(fault->message, "statement timeout") || !fault->cancel_sent)
-                return DAL_CLASS_STATEMENT_TIMEOUT;
-        return DAL_CLASS_CANCELED;
+        switch (when) {
+        case WHEN_CANCELED:
+                /* The text may be translated (only a superuser could ask for another language), so the flag speaks
+                 * where the text doesn't. */
+                return contains(fault->message, "user request") ||
+                       (fault->cancel_sent && !contains(fault->message, "statement timeout"));
+        case WHEN_STANDBY:
+                return fault->read_only_server && !fault->read_only_asked;
+        case WHEN_OWN_STATEMENT:
+                return fault->own_statement;
+        case WHEN_ALWAYS:
+                break;
+        }
+        return true;
 }
 
-static dal_error_class read_only(const dal__postgres_fault *fault)
+static const rule *find_rule(const dal__postgres_fault *fault)
 {
-        if (is(fault->function, "PreventCommandDuringRecovery"))
-                return DAL_CLASS_READ_ONLY_SERVER;
-        if (fault->read_only_asked)
-                return DAL_CLASS_READ_ONLY_TX;
-        return fault->read_only_server ? DAL_CLASS_READ_ONLY_SERVER : DAL_CLASS_READ_ONLY_TX;
-}
-
-static dal_error_class class_of_code(const dal__postgres_fault *fault)
-{
-        const char *code = fault->sqlstate;
-
-        /* The text is translated, the name of the function is not. Source: plancache.c, RevalidateCachedQuery(). */
-        if (is(code, "0A000") && is(fault->function, "RevalidateCachedQuery"))
-                return DAL_CLASS_SCHEMA_CHANGED;
-        if (is(code, "26000") && fault->own_statement)
-                return DAL_CLASS_SCHEMA_CHANGED; /* forgotten by DISCARD ALL or behind a proxy's back */
-        if (is(code, "57014"))
-                return canceled(fault);
-        if (is(code, "25006"))
-                return read_only(fault);
-        for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++)
-                if (strcmp(code, codes[i].code) == 0)
-                        return codes[i].error_class;
-        for (size_t i = 0; i < sizeof code_classes / sizeof code_classes[0]; i++)
-                if (strncmp(code, code_classes[i].code, 2) == 0)
-                        return code_classes[i].error_class;
-        return DAL_CLASS_SERVER_OTHER;
+        for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
+                if (strncmp(fault->sqlstate, rules[i].code, strlen(rules[i].code)) == 0 &&
+                    (!rules[i].function || is(fault->function, rules[i].function)) &&
+                    holds(rules[i].when, fault))
+                        return &rules[i];
+        }
+        return NULL;
 }
 
 dal_error_class dal__postgres_classify(const dal__postgres_fault *fault)
 {
-        dal_error_class error_class = fault->sqlstate && fault->sqlstate[0]       ? class_of_code(fault)
-                                      : contains(fault->message, "out of memory") ? DAL_CLASS_NO_MEMORY
-                                                                                  : DAL_CLASS_INTERNAL;
+        bool has_code = fault->sqlstate && fault->sqlstate[0];
+        const rule *found = has_code ? find_rule(fault) : NULL;
 
-        if (!fault->conn_gone) {
-                /* A living connection: another server's loss, told by a foreign data wrapper or a proxy. */
-                return error_class == DAL_CLASS_CONNECTION_LOST ? DAL_CLASS_SERVER_OTHER : error_class;
-        }
-        switch (error_class) {
-        case DAL_CLASS_TX_TIMEOUT:
-        case DAL_CLASS_COMMIT_UNKNOWN:
-        case DAL_CLASS_SERIALIZATION: /* a standby ends sessions that hold up its recovery */
-        case DAL_CLASS_AUTH:
-        case DAL_CLASS_TOO_MANY_CONNECTIONS:
-                return error_class;
-        default:
-                return DAL_CLASS_CONNECTION_LOST;
-        }
+        if (fault->conn_gone)
+                return found && found->ends == ENDS_EITHER ? found->error_class : DAL_CLASS_CONNECTION_LOST;
+        if (!has_code)
+                return contains(fault->message, "out of memory") ? DAL_CLASS_NO_MEMORY : DAL_CLASS_INTERNAL;
+        /* Another server's loss is told by a foreign data wrapper or a proxy. */
+        if (!found || found->ends == ENDS_CONN)
+                return DAL_CLASS_SERVER_OTHER;
+        return found->error_class;
 }
 
 /* ---- texts ------------------------------------------------------------------------------------------------ */
@@ -279,6 +227,10 @@ static dal_error_class class_of_text(const char *text)
                 {"password authentication failed", DAL_CLASS_AUTH},
                 {"authentication failed", DAL_CLASS_AUTH},
                 {"no pg_hba.conf entry", DAL_CLASS_AUTH},
+                {"auth failed", DAL_CLASS_AUTH},
+                {"no such user", DAL_CLASS_AUTH},
+                {"no such database", DAL_CLASS_UNDEFINED_OBJECT},
+                {"no more connections allowed", DAL_CLASS_TOO_MANY_CONNECTIONS},
                 {"too many clients", DAL_CLASS_TOO_MANY_CONNECTIONS},
                 {"too many connections", DAL_CLASS_TOO_MANY_CONNECTIONS},
                 {"connection slots are reserved", DAL_CLASS_TOO_MANY_CONNECTIONS},
@@ -337,7 +289,8 @@ dal_status dal__postgres_fail_connect(const char *host, const char *text, bool h
                 memcpy(raw, text, before);
                 memcpy(raw + before, code + 7, after - 7);
                 raw[before + after - 7] = '\0';
-                error_class = class_of_refusal(sqlstate);
+                /* PgBouncer gives this one code to most of what it refuses. Source: its src/client.c, objects.c */
+                error_class = is(sqlstate, "08P01") ? class_of_text(raw) : class_of_refusal(sqlstate);
         } else {
                 if (size >= sizeof raw)
                         size = sizeof raw - 1;

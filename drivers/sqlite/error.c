@@ -6,143 +6,132 @@
 
 #include "sqlite_impl.h"
 
-/*
- * SQLite has numbers for some errors and only English text for the others, so both are read. The texts are fixed
- * strings of its source and are pinned by the tests. Source: sqlite.org/rescode.html; build.c, expr.c, resolve.c
- */
-
-typedef struct rule {
-        const char *text; /* the message begins with it */
-        dal_error_class error_class;
-        const char *sqlstate; /* what PostgreSQL would say */
-        char names;           /* what follows: 't'able, 'c'olumn or nothing */
-} rule;
-
-static const rule begins[] = {
-        {"no such table: ", DAL_CLASS_UNDEFINED_OBJECT, "42P01", 't'},
-        {"no such view: ", DAL_CLASS_UNDEFINED_OBJECT, "42P01", 't'},
-        {"no such column: ", DAL_CLASS_UNDEFINED_OBJECT, "42703", 'c'},
-        {"no such function: ", DAL_CLASS_UNDEFINED_OBJECT, "42883", 0},
-        {"no such savepoint: ", DAL_CLASS_TX_STATE, "3B001", 0},
-        {"no such ", DAL_CLASS_UNDEFINED_OBJECT, "42704", 0},
-        {"unknown database ", DAL_CLASS_UNDEFINED_OBJECT, "3F000", 0},
-        {"wrong number of arguments to function ", DAL_CLASS_UNDEFINED_OBJECT, "42883", 0},
-        {"incomplete input", DAL_CLASS_SYNTAX, "42601", 0},
-        {"unrecognized token", DAL_CLASS_SYNTAX, "42601", 0},
-        {"ambiguous column name", DAL_CLASS_SYNTAX, "42702", 0},
-        {"misuse of ", DAL_CLASS_SYNTAX, "42803", 0},
-        {"integer overflow", DAL_CLASS_DATA, "22003", 0},
-        {"malformed JSON", DAL_CLASS_DATA, "22032", 0},
-        {"too many SQL variables", DAL_CLASS_PACKET_TOO_LARGE, "54023", 0},
-        {"cannot start a transaction within", DAL_CLASS_TX_STATE, "25001", 0},
-        {"cannot commit", DAL_CLASS_TX_STATE, "25P01", 0},
-        {"cannot rollback", DAL_CLASS_TX_STATE, "25P01", 0},
+enum {
+        PLACE_BEGINS,
+        PLACE_CONTAINS
 };
 
-static const rule contains[] = {
-        {": syntax error", DAL_CLASS_SYNTAX, "42601", 0},
-        {" has no column named ", DAL_CLASS_UNDEFINED_OBJECT, "42703", 0},
-        {" values for ", DAL_CLASS_SYNTAX, "42601", 0},
-        {" values were supplied", DAL_CLASS_SYNTAX, "42601", 0},
-        {" already exists", DAL_CLASS_SERVER_OTHER, "42P07", 0},
+enum {
+        NAMES_NOTHING,
+        NAMES_TABLE,
+        NAMES_COLUMN
+};
+
+typedef struct text_rule {
+        uint8_t place;
+        uint8_t names;
+        char sqlstate[6];
+        dal_error_class error_class;
+        const char *text;
+} text_rule;
+
+static const text_rule texts[] = {
+#define DAL_SQLITE_CODE(number, name, class, sqlstate)
+#define DAL_SQLITE_TEXT(place, text, class, sqlstate, names)                                                 \
+        {PLACE_##place, NAMES_##names, sqlstate, DAL_CLASS_##class, text},
+#include "errors.def"
 };
 
 typedef struct code_rule {
-        int code; /* extended first; then the low byte */
+        int code;
         dal_error_class error_class;
-        const char *sqlstate;
+        char sqlstate[6];
 } code_rule;
 
 static const code_rule codes[] = {
-        {SQLITE_CONSTRAINT_UNIQUE, DAL_CLASS_UNIQUE, "23505"},
-        {SQLITE_CONSTRAINT_PRIMARYKEY, DAL_CLASS_UNIQUE, "23505"},
-        {SQLITE_CONSTRAINT_ROWID, DAL_CLASS_UNIQUE, "23505"},
-        {SQLITE_CONSTRAINT_FOREIGNKEY, DAL_CLASS_FOREIGN_KEY, "23503"},
-        {SQLITE_CONSTRAINT_NOTNULL, DAL_CLASS_NOT_NULL, "23502"},
-        {SQLITE_CONSTRAINT_CHECK, DAL_CLASS_CHECK, "23514"},
-        {SQLITE_CONSTRAINT_DATATYPE, DAL_CLASS_DATA, "22000"},
-        {SQLITE_CONSTRAINT_TRIGGER, DAL_CLASS_SERVER_OTHER, "P0001"},
-        {SQLITE_BUSY_SNAPSHOT, DAL_CLASS_SERIALIZATION, "40001"},
-        {SQLITE_READONLY_DBMOVED, DAL_CLASS_CONNECTION_LOST, "08006"},
-        {SQLITE_CONSTRAINT, DAL_CLASS_SERVER_OTHER, "23000"},
-        {SQLITE_BUSY, DAL_CLASS_LOCK_TIMEOUT, "55P03"},
-        {SQLITE_LOCKED, DAL_CLASS_LOCK_TIMEOUT, "55P03"},
-        {SQLITE_PROTOCOL, DAL_CLASS_LOCK_TIMEOUT, "55P03"},
-        {SQLITE_INTERRUPT, DAL_CLASS_CANCELED, "57014"},
-        {SQLITE_READONLY, DAL_CLASS_READ_ONLY_SERVER, "25006"},
-        {SQLITE_MISMATCH, DAL_CLASS_DATA, "22000"},
-        {SQLITE_RANGE, DAL_CLASS_ARGUMENT, "07001"},
-        {SQLITE_TOOBIG, DAL_CLASS_PACKET_TOO_LARGE, "54000"},
-        {SQLITE_SCHEMA, DAL_CLASS_SCHEMA_CHANGED, "0A000"},
-        {SQLITE_NOMEM, DAL_CLASS_NO_MEMORY, "53200"},
-        {SQLITE_FULL, DAL_CLASS_OUT_OF_RESOURCES, "53100"},
-        {SQLITE_IOERR, DAL_CLASS_OUT_OF_RESOURCES, "58030"},
-        {SQLITE_CANTOPEN, DAL_CLASS_OUT_OF_RESOURCES, "58030"},
-        {SQLITE_AUTH, DAL_CLASS_PRIVILEGE, "42501"},
-        {SQLITE_PERM, DAL_CLASS_PRIVILEGE, "42501"},
-        {SQLITE_CORRUPT, DAL_CLASS_SERVER_OTHER, "XX001"},
-        {SQLITE_NOTADB, DAL_CLASS_SERVER_OTHER, "XX001"},
-        {SQLITE_MISUSE, DAL_CLASS_INTERNAL, "XX000"},
+#define DAL_SQLITE_CODE(number, name, class, sqlstate) {number, DAL_CLASS_##class, sqlstate},
+#define DAL_SQLITE_TEXT(place, text, class, sqlstate, names)
+#include "errors.def"
 };
+
+/* The list gives numbers, for a page that is made without SQLite at hand. */
+#define DAL_SQLITE_CODE(number, name, class, sqlstate)                                                       \
+        _Static_assert(SQLITE_##name == (number), "SQLITE_" #name " has another number");
+#define DAL_SQLITE_TEXT(place, text, class, sqlstate, names)
+#include "errors.def"
 
 #define N_OF(array) (sizeof(array) / sizeof((array)[0]))
 
+/*
+ * Names stand in the text, without quotes: where they hold points or commas of their own nobody can tell them apart,
+ * and they are left empty; so is a name that does not fit.
+ */
 static void copy_name(char *out, size_t out_size, const char *name, size_t size)
 {
-        if (size >= out_size)
-                size = out_size - 1;
+        if (size >= out_size || memchr(name, '\n', size))
+                size = 0;
         memcpy(out, name, size);
         out[size] = '\0';
 }
 
-/* Splits "t.c" at its last point; without one it is a column, or a table if `is_table`. */
-static void set_names(dal_error *err, const char *text, bool is_table)
+/* Finds the only point of "t.c"; false if there are several. *point_out is NULL if there is none. */
+static bool find_point(const char *text, size_t size, const char **point_out)
 {
-        size_t size = strcspn(text, "\n");
-        const char *point = NULL;
+        *point_out = memchr(text, '.', size);
+        return !*point_out || !memchr(*point_out + 1, '.', size - (size_t)(*point_out + 1 - text));
+}
 
-        for (size_t i = 0; i < size; i++)
-                if (text[i] == '.')
-                        point = text + i;
-        if (is_table) {
-                const char *start = point ? point + 1 : text;
-                copy_name(err->table, sizeof err->table, start, size - (size_t)(start - text));
+/* "t" or "main.t" */
+static void set_table(dal_error *err, const char *text)
+{
+        size_t size = strlen(text);
+        const char *point, *start;
+
+        if (!find_point(text, size, &point))
                 return;
-        }
+        start = point ? point + 1 : text;
+        copy_name(err->table, sizeof err->table, start, size - (size_t)(start - text));
+}
+
+/* "c" or "t.c" */
+static void set_column(dal_error *err, const char *text)
+{
+        size_t size = strlen(text);
+        const char *point, *start;
+
+        if (!find_point(text, size, &point))
+                return;
         if (point)
                 copy_name(err->table, sizeof err->table, text, (size_t)(point - text));
-        if (point)
-                text = point + 1, size = strcspn(text, "\n");
-        copy_name(err->column, sizeof err->column, text, size);
+        start = point ? point + 1 : text;
+        copy_name(err->column, sizeof err->column, start, size - (size_t)(start - text));
 }
 
 /* "t.a, t.b" gives the table t and the columns "a, b"; "index 'name'" gives a constraint. */
 static void set_unique_names(dal_error *err, const char *text)
 {
         char columns[sizeof err->column] = "";
-        size_t used = 0;
+        const char *table = text, *point;
+        size_t used = 0, table_size = strcspn(text, ".");
 
         if (strncmp(text, "index '", 7) == 0) {
-                copy_name(err->constraint, sizeof err->constraint, text + 7, strcspn(text + 7, "'"));
+                const char *end = strrchr(text + 7, '\'');
+
+                if (end)
+                        copy_name(err->constraint, sizeof err->constraint, text + 7,
+                                  (size_t)(end - text - 7));
                 return;
         }
-        while (*text) {
-                size_t size = strcspn(text, ",");
-                const char *point = memchr(text, '.', size);
-                const char *column = point ? point + 1 : text;
-                int n;
+        for (;;) {
+                const char *comma = strstr(text, ", ");
+                size_t size = comma ? (size_t)(comma - text) : strlen(text);
 
-                if (point && !err->table[0])
-                        copy_name(err->table, sizeof err->table, text, (size_t)(point - text));
-                n = snprintf(columns + used, sizeof columns - used, "%s%.*s", used ? ", " : "",
-                             (int)(size - (size_t)(column - text)), column);
-                if (n < 0 || (size_t)n >= sizeof columns - used)
+                if (!find_point(text, size, &point) || !point || (size_t)(point - text) != table_size ||
+                    memcmp(text, table, table_size) != 0)
+                        return;
+                size -= table_size + 1;
+                if (used + size + 3 > sizeof columns)
+                        return;
+                memcpy(columns + used, ", ", used ? 2 : 0);
+                used += used ? 2 : 0;
+                memcpy(columns + used, point + 1, size);
+                used += size;
+                if (!comma)
                         break;
-                used += (size_t)n;
-                text += size;
-                text += strspn(text, ", ");
+                text = comma + 2;
         }
-        memcpy(err->column, columns, sizeof err->column);
+        copy_name(err->table, sizeof err->table, table, table_size);
+        copy_name(err->column, sizeof err->column, columns, used);
 }
 
 static void set_constraint_names(dal_error *err, const char *text)
@@ -155,19 +144,19 @@ static void set_constraint_names(dal_error *err, const char *text)
         if (err->error_class == DAL_CLASS_UNIQUE)
                 set_unique_names(err, names);
         else if (err->error_class == DAL_CLASS_NOT_NULL)
-                set_names(err, names, false);
+                set_column(err, names);
         else if (err->error_class == DAL_CLASS_CHECK)
-                copy_name(err->constraint, sizeof err->constraint, names, strcspn(names, "\n"));
+                copy_name(err->constraint, sizeof err->constraint, names, strlen(names));
 }
 
-static const rule *rule_of_text(const char *text)
+static const text_rule *rule_of_text(const char *text)
 {
-        for (size_t i = 0; i < N_OF(begins); i++)
-                if (strncmp(text, begins[i].text, strlen(begins[i].text)) == 0)
-                        return &begins[i];
-        for (size_t i = 0; i < N_OF(contains); i++)
-                if (strstr(text, contains[i].text))
-                        return &contains[i];
+        for (size_t i = 0; i < N_OF(texts); i++) {
+                const char *found = strstr(text, texts[i].text);
+
+                if (found && (texts[i].place == PLACE_CONTAINS || found == text))
+                        return &texts[i];
+        }
         return NULL;
 }
 
@@ -213,10 +202,10 @@ static dal_status fail_stopped(dal__sqlite_conn *conn, int rc, dal_error *err)
         return DAL_OK;
 }
 
-static void fill_from_text(dal__sqlite_conn *conn, int rc, dal_error *err, const char *text)
+dal_status dal__sqlite_classify(int rc, const char *text, const char *path, dal_error *err)
 {
         const code_rule *by_code = rule_of_code(rc);
-        const rule *by_text = (rc & 0xff) == SQLITE_ERROR ? rule_of_text(text) : NULL;
+        const text_rule *by_text = (rc & 0xff) == SQLITE_ERROR ? rule_of_text(text) : NULL;
         dal_error_class error_class = DAL_CLASS_SERVER_OTHER;
         const char *sqlstate = "";
 
@@ -224,19 +213,20 @@ static void fill_from_text(dal__sqlite_conn *conn, int rc, dal_error *err, const
                 error_class = by_text->error_class, sqlstate = by_text->sqlstate;
         else if (by_code)
                 error_class = by_code->error_class, sqlstate = by_code->sqlstate;
-        if (error_class == DAL_CLASS_OUT_OF_RESOURCES || error_class == DAL_CLASS_READ_ONLY_SERVER ||
+        if (error_class == DAL_CLASS_OUT_OF_RESOURCES || error_class == DAL_CLASS_READ_ONLY_TX ||
             error_class == DAL_CLASS_CONNECTION_LOST || (rc & 0xff) == SQLITE_CORRUPT ||
             (rc & 0xff) == SQLITE_NOTADB)
-                (void)dal_error_set(err, error_class, "%s (%s)", text, conn->path);
+                (void)dal_error_set(err, error_class, "%s (%s)", text, path);
         else
                 (void)dal_error_set(err, error_class, "%s", text);
         memcpy(err->sqlstate, sqlstate, strlen(sqlstate) + 1);
-        if (by_text && by_text->names == 't')
-                set_names(err, text + strlen(by_text->text), true);
-        else if (by_text && by_text->names == 'c')
-                set_names(err, text + strlen(by_text->text), false);
+        if (by_text && by_text->names == NAMES_TABLE)
+                set_table(err, text + strlen(by_text->text));
+        else if (by_text && by_text->names == NAMES_COLUMN)
+                set_column(err, strstr(text, by_text->text) + strlen(by_text->text));
         else
                 set_constraint_names(err, text);
+        return err->status;
 }
 
 dal_status dal__sqlite_no_memory(dal_error *err)
@@ -262,14 +252,11 @@ dal_status dal__sqlite_fail(dal__sqlite_conn *conn, int rc, dal_error *err)
                 else if (err->error_class != DAL_CLASS_DEADLINE)
                         memcpy(err->sqlstate, "57014", 6);
         } else {
-                fill_from_text(conn, rc, err, sqlite3_errmsg(conn->db));
+                (void)dal__sqlite_classify(rc, sqlite3_errmsg(conn->db), conn->path, err);
         }
         flatten(err->message);
         err->vendor_code = rc;
         err->conn_gone = err->error_class == DAL_CLASS_CONNECTION_LOST;
-        /* A file does not fail over: running the transaction again can't help. */
-        if (err->error_class == DAL_CLASS_READ_ONLY_SERVER)
-                err->retry_tx = false;
         err->tx_gone = dal__sqlite_tx_vanished(conn);
         return err->status;
 }

@@ -148,6 +148,8 @@ void dal__sqlite_take_row(dal__sqlite_conn *conn);
 
 /* error.c */
 dal_status dal__sqlite_no_memory(dal_error *err);
+/* Fills all but the bits and the code from what SQLite said; `err` is not NULL. */
+dal_status dal__sqlite_classify(int rc, const char *text, const char *path, dal_error *err);
 /* Fills an error from the connection's last result code. */
 dal_status dal__sqlite_fail(dal__sqlite_conn *conn, int rc, dal_error *err);
 /* The same for a connection that could not be opened. */

@@ -458,7 +458,7 @@ static void test_sqlite__a_read_only_file_refuses_writes(void **state)
         must(&raw, try_open(&raw, url_of("ro.db", "?mode=ro"), 0, 0));
         must(&raw, begin(&raw, false));
         assert_int_equal(number(&raw, "SELECT count(*) FROM t"), 0);
-        assert_fails(&raw, "INSERT INTO t VALUES (1)", DAL_CLASS_READ_ONLY_SERVER, "25006");
+        assert_fails(&raw, "INSERT INTO t VALUES (1)", DAL_CLASS_READ_ONLY_TX, "25006");
         assert_false(raw.err.retry_tx);
         must(&raw, run_kind(&raw, DAL_REQUEST_ROLLBACK));
         shut(&raw);

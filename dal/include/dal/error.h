@@ -77,7 +77,7 @@ typedef enum dal_status {
         X(CONNECTION_LOST, ERR_CONN, UNSENT, "the connection was lost")                            \
         X(CONNECT_FAILED, ERR_CONN, UNSENT, "no connection could be opened")                       \
         X(READ_ONLY_SERVER, ERR_READONLY, YES, "the server became read-only (failover)")           \
-        X(READ_ONLY_TX, ERR_READONLY, NO, "a write in a read-only transaction")                    \
+        X(READ_ONLY_TX, ERR_READONLY, NO, "a write in a read-only transaction or file")            \
         X(AUTH, ERR_AUTH, NO, "login refused")                                                     \
         X(PRIVILEGE, ERR_AUTH, NO, "privilege missing")                                            \
         X(SYNTAX, ERR_SQL, NO, "syntax error")                                                     \
