@@ -57,6 +57,7 @@ static dal_status open_session(dal_conn *conn, const dal_dsn *dsn, const dal_con
         args.user = dal_dsn_user(dsn);
         args.password = dal_dsn_password(dsn);
         conn->cache.texts_only = args.statements != DAL_STATEMENTS_PREPARED;
+        conn->cache.no_session = args.statements == DAL_STATEMENTS_UNNAMED;
         args.statement_timeout_ms = conn->statement_timeout_ms = options->statement_timeout_ms;
         args.lock_timeout_ms = conn->lock_timeout_ms = options->lock_timeout_ms;
         args.tx_mode = conn->tx_mode = tx_mode && (conn->driver->caps & DAL_CAP_TX_MODE);
@@ -319,6 +320,8 @@ static dal_status run_dynamic(dal_conn *conn, const char *sql, dal_params params
                                         "dal_tx_run() instead",
                                         err);
         s = dal__params_check(conn->driver, "dynamic statement", text.n_params, params, err);
+        if (s == DAL_OK)
+                s = dal__stmt_cache_check_session(&conn->cache, "dynamic statement", sql, strlen(sql), err);
         if (s)
                 return s;
         conn->effects |= dal__stmt_cache_effects(sql, strlen(sql), conn->driver->sql_syntax);
@@ -405,8 +408,10 @@ dal_status dal_conn_script(dal_conn *conn, const char *sql, dal_deadline deadlin
 {
         dal_request request;
         dal_result result;
-        dal_status s;
+        dal_status s = dal__stmt_cache_check_session(&conn->cache, "script", sql, strlen(sql), err);
 
+        if (s)
+                return s;
         memset(&request, 0, sizeof request);
         request.kind = DAL_REQUEST_SCRIPT;
         request.text = sql;

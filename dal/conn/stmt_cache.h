@@ -31,6 +31,7 @@ typedef struct dal__stmt_cache {
         const dal_driver *driver;
         dal_dialect dialect;
         bool texts_only; /* nothing is kept in the session, so nothing there can run short or grow stale */
+        bool no_session; /* a pooler may lend another one to each transaction: what would outlive one is refused */
         dal__cached_stmt **buckets; /* power of two */
         uint32_t n_buckets;
         uint32_t n_stmts;
@@ -77,5 +78,11 @@ static inline dal__cached_stmt *dal__stmt_cache_get(dal__stmt_cache *cache, void
 }
 /* Finds out the DAL__EFFECT_* of SQL, of one statement or of several. */
 uint8_t dal__stmt_cache_effects(const char *sql, size_t size, uint32_t syntax);
+/*
+ * Refuses SQL of one statement or of several that leaves something in the session behind the end of its transaction,
+ * where the session is not ours (`no_session`). What a function or block does inside can't be seen.
+ */
+dal_status dal__stmt_cache_check_session(const dal__stmt_cache *cache, const char *name, const char *sql,
+                                         size_t size, dal_error *err);
 
 #endif

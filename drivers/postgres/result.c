@@ -205,9 +205,11 @@ dal_status dal__postgres_fail_flush(dal__postgres_conn *conn, const dal_request 
         while (!conn->items[end - 1].ends_flush)
                 end++;
         if (conn->open && !is_copy(failure)) {
+                /* The end follows the failure at once, but that may have come at the last moment. */
+                dal_deadline moment = dal_clock_after_ms(SHORT_MS);
                 PGresult *ignored = NULL;
 
-                dal__postgres_end_segment(conn, deadline, &ignored, NULL);
+                dal__postgres_end_segment(conn, deadline > moment ? deadline : moment, &ignored, NULL);
                 PQclear(ignored);
         }
         conn->i_skip = end;
