@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 /* cmocka needs the four above first. Source: cmocka.h */
 #include <cmocka.h>
@@ -368,6 +369,109 @@ static void test_conn__the_statement_cache_is_bounded_and_drops_the_oldest(void 
         close_fake(&f);
 }
 
+/* The fake server prepares nothing; here it says that it can do without. */
+static dal_driver of_all_kinds(void)
+{
+        dal_driver driver = *dal_driver_fake();
+
+        driver.caps |= DAL_CAP_UNNAMED | DAL_CAP_TEXT;
+        return driver;
+}
+
+static dal_conn *open_as(struct fixture *f, const dal_driver *driver, dal_statements statements)
+{
+        dal_conn_options options = DAL_CONN_OPTIONS_INIT;
+        char url[DAL_FAKE_URL_SIZE];
+        dal_error err = DAL_ERROR_INIT;
+        dal_conn *conn = NULL;
+        dal_dsn *dsn;
+
+        options.statement_cache_size = 100;
+        options.statements = statements;
+        dal_fake_url(f->server, url);
+        assert_int_equal(dal_dsn_parse(url, &dsn, &err), DAL_OK);
+        if (dal_conn_open(driver, dsn, &options, DAL_FOREVER, &conn, &err))
+                fail_msg("%s", err.message);
+        dal_dsn_free(dsn);
+        return conn;
+}
+
+static void test_conn__the_cache_takes_a_quarter_of_what_the_server_can_prepare(void **state)
+{
+        static const struct {
+                dal_statements statements;
+                uint32_t max_prepared, cache_size;
+        } cases[] = {
+                {DAL_STATEMENTS_PREPARED, 0, 100},  {DAL_STATEMENTS_PREPARED, 400, 100},
+                {DAL_STATEMENTS_PREPARED, 396, 99}, {DAL_STATEMENTS_PREPARED, 10, 16},
+                {DAL_STATEMENTS_UNNAMED, 10, 100},  {DAL_STATEMENTS_TEXT, 10, 100},
+        };
+        struct fixture f = open_fake(false);
+        dal_driver driver = of_all_kinds();
+
+        (void)state;
+        for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+                dal_conn *conn;
+
+                dal_fake_set_max_prepared(f.server, cases[i].max_prepared);
+                conn = open_as(&f, &driver, cases[i].statements);
+                assert_int_equal(dal_conn_get_stats(conn).cache_size, cases[i].cache_size);
+                dal_conn_close(conn);
+        }
+        close_fake(&f);
+}
+
+/* The text is rewritten once all the same. */
+static void test_conn__what_is_not_kept_in_the_session_is_not_counted_as_prepared(void **state)
+{
+        static const dal_statements kinds[] = {DAL_STATEMENTS_PREPARED, DAL_STATEMENTS_UNNAMED,
+                                               DAL_STATEMENTS_TEXT};
+        struct fixture f = open_fake(false);
+        dal_driver driver = of_all_kinds();
+        dal_error err = DAL_ERROR_INIT;
+
+        (void)state;
+        for (size_t i = 0; i < 3; i++) {
+                dal_conn *conn = open_as(&f, &driver, kinds[i]);
+
+                for (int64_t id = 0; id < 3; id++)
+                        assert_int_equal(dal_conn_exec(conn, &put_row, row(id), DAL_FOREVER, NULL, &err),
+                                         DAL_OK);
+                assert_int_equal(dal_conn_get_stats(conn).n_prepared, kinds[i] == DAL_STATEMENTS_PREPARED);
+                assert_int_equal(dal_conn_get_stats(conn).n_cached, 1);
+                assert_int_equal(dal_conn_get_stats(conn).n_requests, 3);
+                dal_conn_close(conn);
+        }
+        close_fake(&f);
+}
+
+/* What waits to be sent can't be dropped; what is too much for the cache goes as soon as it can. */
+static void test_conn__a_long_queue_of_statements_does_not_swell_the_cache_for_good(void **state)
+{
+        static dal_stmt stmts[40];
+        static char names[40][8];
+        struct fixture f = open_fake(false);
+        dal_error err = DAL_ERROR_INIT;
+        dal_conn *conn;
+
+        (void)state;
+        dal_fake_set_max_prepared(f.server, 1); /* so 16 */
+        conn = open_as(&f, dal_driver_fake(), DAL_STATEMENTS_PREPARED);
+        assert_int_equal(dal_conn_begin(conn, DAL_ISOLATION_DEFAULT, false, DAL_FOREVER, &err), DAL_OK);
+        for (size_t i = 0; i < 40; i++) {
+                (void)snprintf(names[i], sizeof names[i], "s%zu", i);
+                stmts[i] = (dal_stmt){.name = names[i], .common = "UPDATE t SET v = 1"};
+                assert_int_equal(dal__conn_queue(conn, &stmts[i], DAL_NO_PARAMS, &err), DAL_OK);
+        }
+        assert_int_equal(dal_conn_get_stats(conn).n_cached, 40);
+        assert_int_equal(dal_conn_commit(conn, DAL_FOREVER, &err), DAL_OK);
+        assert_int_equal(dal_conn_exec(conn, &put_row, row(1), DAL_FOREVER, NULL, &err), DAL_OK);
+        assert_int_equal(dal_conn_get_stats(conn).n_cached, 16);
+        assert_int_equal(dal_conn_get_stats(conn).n_evicted, 25);
+        dal_conn_close(conn);
+        close_fake(&f);
+}
+
 static void test_conn__savepoints_not_yet_sent_are_undone_without_traffic(void **state)
 {
         struct fixture f = open_fake(false);
@@ -402,6 +506,9 @@ int main(void)
                 cmocka_unit_test(test_conn__transaction_words_are_refused),
                 cmocka_unit_test(test_conn__clean_rolls_back_and_resets_only_what_needs_it),
                 cmocka_unit_test(test_conn__the_statement_cache_is_bounded_and_drops_the_oldest),
+                cmocka_unit_test(test_conn__the_cache_takes_a_quarter_of_what_the_server_can_prepare),
+                cmocka_unit_test(test_conn__what_is_not_kept_in_the_session_is_not_counted_as_prepared),
+                cmocka_unit_test(test_conn__a_long_queue_of_statements_does_not_swell_the_cache_for_good),
                 cmocka_unit_test(test_conn__savepoints_not_yet_sent_are_undone_without_traffic),
         };
 

@@ -188,6 +188,53 @@ static void test_pool__a_slow_connect_holds_nobody_up(void **state)
         end_rig(&rig);
 }
 
+/* A crowd, and a server that takes its time: what comes back serves the crowd, nobody waits for the slow connect. */
+static void test_pool__a_crowd_is_served_by_what_comes_back(void **state)
+{
+        dal_fake_fault fault = {.at = DAL_FAKE_AT_OPEN, .times = 1, .hang = true};
+        dal_pool_options options = small_pool(2);
+        struct rig rig = new_rig(&options);
+        dal_conn *conn = lease(&rig);
+        struct user slow, crowd[5];
+
+        (void)state;
+        assert_true(dal_fake_inject(rig.server, &fault));
+        start_user(&slow, &rig, 2000, 0); /* its connect hangs until its time is up */
+        wait_for(&rig, stats.connecting == 1);
+        for (unsigned i = 0; i < 5; i++) {
+                start_user(&crowd[i], &rig, 10000, 1);
+                wait_for(&rig, stats.waiting == i + 1);
+        }
+        dal_pool_release(rig.pool, conn);
+        for (int i = 0; i < 5; i++) {
+                join_user(&crowd[i]);
+                assert_int_equal(crowd[i].status, DAL_OK);
+        }
+        assert_int_equal(dal_pool_get_stats(rig.pool).connecting, 1); /* still */
+        assert_int_equal(dal_pool_get_stats(rig.pool).n_opened, 1);
+        join_user(&slow);
+        assert_int_equal(slow.status, DAL_ERR_TIMEOUT);
+        assert_sums(&rig);
+        end_rig(&rig);
+}
+
+/* Nobody's setting of the clock makes a wait longer or a connection older. */
+static void test_pool__waits_by_a_clock_that_nobody_sets(void **state)
+{
+        dal_pool_options options = small_pool(1);
+        struct rig rig = new_rig(&options);
+        clockid_t clock = CLOCK_REALTIME;
+        struct timespec now;
+
+        (void)state;
+        assert_int_equal(pthread_condattr_getclock(&rig.pool->monotonic, &clock), 0);
+        assert_int_equal(clock, CLOCK_MONOTONIC);
+        assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &now), 0);
+        assert_in_range(dal_clock_now() / 1000000000, now.tv_sec, now.tv_sec + 10);
+        assert_in_range(dal__pool_now() / 1000000000, now.tv_sec - 1, now.tv_sec + 10);
+        end_rig(&rig);
+}
+
 /* ---- what grows old ---- */
 
 static void test_pool__only_what_was_idle_for_long_is_pinged(void **state)
@@ -361,6 +408,8 @@ int main(void)
                 cmocka_unit_test(test_pool__a_wrong_password_is_no_drum_fire_of_the_pools_own),
                 cmocka_unit_test(test_pool__connect_timeout_is_a_failure_and_the_deadline_is_the_callers),
                 cmocka_unit_test(test_pool__a_slow_connect_holds_nobody_up),
+                cmocka_unit_test(test_pool__a_crowd_is_served_by_what_comes_back),
+                cmocka_unit_test(test_pool__waits_by_a_clock_that_nobody_sets),
                 cmocka_unit_test(test_pool__only_what_was_idle_for_long_is_pinged),
                 cmocka_unit_test(test_pool__lifetimes_differ_and_the_old_are_replaced),
                 cmocka_unit_test(test_pool__surplus_idle_connections_are_closed),

@@ -102,7 +102,7 @@ static void test_pool__exhaustion_says_who_holds_what(void **state)
         assert_true(rig.err.not_sent);
         assert_says(&rig.err, "pool orders is exhausted: max_size=2, leased=2 (longest: order.c:42 for ");
         assert_says(&rig.err, ", pool_rig.h:");
-        assert_says(&rig.err, ", connecting=0, waiting=1");
+        assert_says(&rig.err, "), idle=0, connecting=0, waiting=1");
         assert_null(strstr(rig.err.message, "connect error"));
         assert_int_equal(dal_pool_get_stats(rig.pool).n_timeouts, n);
         join_user(&user);
@@ -193,6 +193,73 @@ static void test_pool__leases_may_be_given_back_by_another_thread(void **state)
         conn = lease(&rig);
         assert_int_equal(pthread_join(thread, NULL), 0);
         dal_pool_release(rig.pool, conn);
+        end_rig(&rig);
+}
+
+/* Closing a session may take the server a while: until then it is one of those that it has to bear. */
+static struct {
+        pthread_mutex_t lock;
+        pthread_cond_t changed;
+        bool is_closing, may_end;
+} slow_end = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, false};
+
+static void close_slowly(void *conn)
+{
+        (void)pthread_mutex_lock(&slow_end.lock);
+        slow_end.is_closing = true;
+        (void)pthread_cond_broadcast(&slow_end.changed);
+        while (!slow_end.may_end)
+                (void)pthread_cond_wait(&slow_end.changed, &slow_end.lock);
+        (void)pthread_mutex_unlock(&slow_end.lock);
+        dal_driver_fake()->close(conn);
+}
+
+static void *release_main(void *arg)
+{
+        dal_pool_release(((struct rig *)((void **)arg)[0])->pool, ((void **)arg)[1]);
+        return NULL;
+}
+
+static void test_pool__a_connection_counts_until_it_is_closed(void **state)
+{
+        dal_driver driver = *dal_driver_fake();
+        dal_pool_options options = small_pool(1);
+        char url[DAL_FAKE_URL_SIZE];
+        struct rig rig = {.server = dal_fake_new()};
+        dal_conn *conn, *other;
+        void *args[2];
+        pthread_t thread;
+        dal_dsn *dsn;
+
+        (void)state;
+        driver.close = close_slowly;
+        dal_fake_url(rig.server, url);
+        assert_int_equal(dal_dsn_parse(url, &dsn, &rig.err), DAL_OK);
+        assert_int_equal(dal_pool_new(&driver, dsn, &options, &rig.pool, &rig.err), DAL_OK);
+        dal_dsn_free(dsn);
+        conn = lease(&rig);
+        dal_fake_kill(rig.server, 0);
+        assert_int_not_equal(dal_conn_ping(conn, DAL_FOREVER, &rig.err), DAL_OK);
+        args[0] = &rig;
+        args[1] = conn;
+        assert_int_equal(pthread_create(&thread, NULL, release_main, args), 0);
+        (void)pthread_mutex_lock(&slow_end.lock);
+        while (!slow_end.is_closing)
+                (void)pthread_cond_wait(&slow_end.changed, &slow_end.lock);
+        (void)pthread_mutex_unlock(&slow_end.lock);
+        assert_int_equal(dal_pool_get_stats(rig.pool).closing, 1);
+        assert_int_equal(dal_pool_get_stats(rig.pool).size, 1);
+        assert_int_equal(dal_pool_acquire(rig.pool, false, dal_clock_after_ms(30), &other, &rig.err),
+                         DAL_ERR_EXHAUSTED);
+        assert_int_equal(dal_fake_get_stats(rig.server).n_opened, 1);
+        (void)pthread_mutex_lock(&slow_end.lock);
+        slow_end.may_end = true;
+        (void)pthread_cond_broadcast(&slow_end.changed);
+        (void)pthread_mutex_unlock(&slow_end.lock);
+        other = lease(&rig);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        assert_int_equal(dal_fake_get_stats(rig.server).n_live, 1);
+        dal_pool_release(rig.pool, other);
         end_rig(&rig);
 }
 
@@ -455,6 +522,7 @@ int main(void)
                 cmocka_unit_test(test_pool__too_many_waiters_are_refused_at_once),
                 cmocka_unit_test(test_pool__a_thread_that_holds_everything_does_not_wait_for_itself),
                 cmocka_unit_test(test_pool__leases_may_be_given_back_by_another_thread),
+                cmocka_unit_test(test_pool__a_connection_counts_until_it_is_closed),
                 cmocka_unit_test(test_pool__an_open_transaction_is_rolled_back_on_release),
                 cmocka_unit_test(test_pool__a_broken_connection_is_replaced_for_the_next_waiter),
                 cmocka_unit_test(test_pool__the_wanted_mode_is_preferred),
