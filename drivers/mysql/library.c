@@ -17,6 +17,18 @@ static void end_thread(void *value)
         mysql_thread_end();
 }
 
+/*
+ * Both libraries make the whole process ignore SIGPIPE when they start; that is not ours to decide. What another thread
+ * has set meanwhile is its own, and stays.
+ */
+static void undo_ignoring(const struct sigaction *before)
+{
+        struct sigaction now;
+
+        if (sigaction(SIGPIPE, NULL, &now) == 0 && !(now.sa_flags & SA_SIGINFO) && now.sa_handler == SIG_IGN)
+                (void)sigaction(SIGPIPE, before, NULL);
+}
+
 static void start_library(void)
 {
         struct sigaction before;
@@ -24,14 +36,25 @@ static void start_library(void)
 
         if (mysql_library_init(0, NULL, NULL) == 0)
                 (void)pthread_key_create(&thread_key, end_thread);
-        /* Both libraries make the whole process ignore SIGPIPE; that is not ours to decide. */
         if (known)
-                (void)sigaction(SIGPIPE, &before, NULL);
+                undo_ignoring(&before);
 }
 
 bool dal__mysql_library_start(void)
 {
         return pthread_once(&library_once, start_library) == 0 && thread_key != (pthread_key_t)-1;
+}
+
+/* Where the application has ended the library meanwhile, mysql_init() starts it again. */
+MYSQL *dal__mysql_handle_new(void)
+{
+        struct sigaction before;
+        bool known = sigaction(SIGPIPE, NULL, &before) == 0;
+        MYSQL *mysql = mysql_init(NULL);
+
+        if (known)
+                undo_ignoring(&before);
+        return mysql;
 }
 
 void *dal__mysql_thread_get(void)
@@ -66,8 +89,11 @@ void dal__mysql_sigpipe_restore(const dal__mysql_sigpipe *sigpipe)
         sigset_t set;
 
         set_of_sigpipe(&set);
-        /* One that came while it was blocked was ours: take it away before anybody sees it. */
-        if (!sigpipe->was_pending && sigismember(&sigpipe->before, SIGPIPE) == 0)
+        /*
+         * One that came meanwhile was ours: take it away before anybody sees it, also where the application blocks
+         * the signal itself, as it may unblock it later.
+         */
+        if (!sigpipe->was_pending)
                 (void)sigtimedwait(&set, NULL, &at_once);
         (void)pthread_sigmask(SIG_SETMASK, &sigpipe->before, NULL);
 }

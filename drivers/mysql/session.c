@@ -208,7 +208,7 @@ static dal_status open_failed(MYSQL *mysql, const dal__mysql_target *target, dal
 dal_status dal__mysql_session_open(const dal__mysql_target *target, dal__mysql_watchdog **watchdog,
                                    dal_deadline deadline, MYSQL **out, dal_error *err)
 {
-        MYSQL *mysql = mysql_init(NULL);
+        MYSQL *mysql = dal__mysql_handle_new();
         bool lost = false;
         dal_status s;
 

@@ -130,6 +130,8 @@ static const struct quirks engines[] = {
 #ifdef CONF_POSTGRES
         {
                 .name = "postgres",
+                /* Source: manual 55.7, StartupMessage: name and value, each ended by a zero byte. */
+                .service_key = "application_name",
                 .driver = dal_driver_postgres,
                 POSTGRES_VALUES,
                 .env = "DAL_TEST_POSTGRES",
@@ -156,6 +158,9 @@ static const struct quirks engines[] = {
 #ifdef CONF_MYSQL
         {
                 .name = "mysql",
+                /* Source: MySQL protocol, HandshakeResponse41: attributes, each string after its length. */
+                .service_key = "program_name",
+                .service_separator = (char)(sizeof "order-service" - 1),
                 .driver = dal_driver_mysql,
                 MYSQL_VALUES,
                 .env = "DAL_TEST_MYSQL",
@@ -182,6 +187,9 @@ static const struct quirks engines[] = {
         },
         {
                 .name = "mariadb",
+                /* Source: MySQL protocol, HandshakeResponse41: attributes, each string after its length. */
+                .service_key = "program_name",
+                .service_separator = (char)(sizeof "order-service" - 1),
                 .driver = dal_driver_mysql,
                 MARIADB_VALUES,
                 .env = "DAL_TEST_MARIADB",

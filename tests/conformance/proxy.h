@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CONF_PROXY_H
+#define CONF_PROXY_H
+
+/*
+ * A man in the middle: forwards bytes between the library and the server, records what the library says, and cuts,
+ * loses or holds things up on demand. A thread of its own; every signal is blocked in it.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct conf;
+struct conf_proxy;
+
+/* Starts one in front of the server that c->url leads to; `url_out` is the same URL through it. */
+struct conf_proxy *conf_proxy_new(struct conf *c, char *url_out, size_t size);
+void conf_proxy_free(struct conf_proxy *p);
+
+/*
+ * Ends every connection such that the library's next write meets a dead peer: first the end of the stream, then a
+ * reset. Source: Linux net/ipv4/tcp_input.c, tcp_reset(): in CLOSE_WAIT the pending error is EPIPE.
+ */
+void conf_proxy_cut(struct conf_proxy *p);
+/* From now on: what the library next says arrives, and its answer is lost, and with it the connection. */
+void conf_proxy_lose_next_answer(struct conf_proxy *p);
+/* From now on: what the library next says is lost, and with it the connection. */
+void conf_proxy_lose_next_request(struct conf_proxy *p);
+/* From now on nothing passes, either way, and nobody is told; new connections are accepted and hear nothing. */
+void conf_proxy_freeze(struct conf_proxy *p);
+
+/* Counts where the bytes stand among the first 256 KiB that the library sent since the start or the last forget. */
+size_t conf_proxy_heard(struct conf_proxy *p, const void *bytes, size_t size);
+void conf_proxy_forget(struct conf_proxy *p);
+/* Connections accepted so far. */
+unsigned conf_proxy_accepted(struct conf_proxy *p);
+
+#endif
