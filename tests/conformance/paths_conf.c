@@ -139,6 +139,8 @@ static void check_all(struct conf *c, const struct served *list, size_t n)
 
                 if (ways[k].cap && !conf_has_cap(c, ways[k].cap))
                         continue;
+                if (c->q->mode && strcmp(c->q->mode, ways[k].name) != 0)
+                        continue;
                 options.statements = ways[k].statements;
                 conn = conf_open(c, &options);
                 for (size_t i = 0; i < n; i++) {
@@ -175,11 +177,15 @@ static void make_odd_table(struct conf *c)
         const char *const *scripts[] = {[DAL_DIALECT_postgres] = postgres,
                                         [DAL_DIALECT_mysql] = mysql,
                                         [DAL_DIALECT_mariadb] = mysql};
+        dal_conn_options options = DAL_CONN_OPTIONS_INIT;
         dal_conn *conn;
 
         if (c->q->dialect >= sizeof scripts / sizeof scripts[0] || !scripts[c->q->dialect])
                 return;
-        conn = conf_open(c, NULL);
+        if (!c->q->mode)
+                options.statements =
+                        DAL_STATEMENTS_PREPARED; /* the others may refuse SET, as sessions are shared */
+        conn = conf_open(c, &options);
         for (const char *const *sql = scripts[c->q->dialect]; *sql; sql++)
                 OK(dal_conn_script(conn, *sql, SOON, &c->err));
         dal_conn_close(conn);
