@@ -132,6 +132,8 @@ void dal__postgres_one_line(char *out, size_t out_size, const char *text)
 static void copy_name(char *out, size_t out_size, const char *name)
 {
         dal__postgres_one_line(out, out_size, name);
+        if (!dal_value_is_utf8(out, strlen(out))) /* a server in bad faith */
+                out[0] = '\0';
 }
 
 static void copy_code(char out[6], const char *code)
@@ -223,6 +225,8 @@ static dal_error_class class_of_text(const char *text)
                 const char *part;
                 dal_error_class error_class;
         } parts[] = {
+                /* PgBouncer and its kin, which can't carry our settings from session to session. */
+                {"unsupported startup parameter", DAL_CLASS_UNSUPPORTED},
                 {"no password supplied", DAL_CLASS_AUTH},
                 {"password authentication failed", DAL_CLASS_AUTH},
                 {"authentication failed", DAL_CLASS_AUTH},
@@ -262,6 +266,8 @@ static const char *remedy(dal_error_class error_class, const char *text, bool ha
         default:
                 break;
         }
+        if (contains(text, "unsupported startup parameter"))
+                return "; behind a transaction pooler such as PgBouncer the URL must say statements=unnamed";
         if (contains(text, "certificate verify failed") || contains(text, "does not match host name"))
                 return "; sslrootcert names the file of trusted roots, sslmode how much is verified";
         if (contains(text, "does not support SSL"))

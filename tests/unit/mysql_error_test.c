@@ -3,9 +3,12 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
+
+#include <dal/value.h>
 
 #include "fault.h"
 
@@ -33,7 +36,7 @@ static dal_error say(unsigned code, const char *sqlstate, const char *message, b
                 .code = code, .sqlstate = sqlstate, .message = message, .mariadb = mariadb});
 }
 
-/* Every number of the taxonomy, with what the server undid. */
+/* The well-known numbers, written down once more: a list that is wrong is noticed. */
 static const struct {
         unsigned code;
         int where; /* servers, and what is gone */
@@ -132,7 +135,7 @@ static const struct {
         {1295, BOTH, DAL_CLASS_UNSUPPORTED},
 };
 
-static void test_mysql_error__every_number_has_its_class_and_scope(void **state)
+static void test_mysql_error__well_known_numbers_have_their_class_and_scope(void **state)
 {
         (void)state;
         for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
@@ -149,6 +152,107 @@ static void test_mysql_error__every_number_has_its_class_and_scope(void **state)
                         assert_string_equal(err.sqlstate, "HY000");
                         assert_false(err.not_sent);
                 }
+        }
+}
+
+/* The list itself. */
+static const struct line {
+        unsigned code;
+        int servers;
+        const char *text;
+        dal_error_class error_class;
+        int effect;
+        const char *remedy;
+} lines[] = {
+#define STATEMENT 0
+#define DAL_MYSQL_ROW(code, servers, text, class, effect, names, remedy)                                     \
+        {code, servers, text, DAL_CLASS_##class, effect, remedy},
+#define DAL_MYSQL_STATE(sqlstate, class, effect)
+#include "errors.def"
+};
+
+static const struct {
+        const char *sqlstate;
+        dal_error_class error_class;
+        int effect;
+} states[] = {
+#define DAL_MYSQL_ROW(code, servers, text, class, effect, names, remedy)
+#define DAL_MYSQL_STATE(sqlstate, class, effect) {sqlstate, DAL_CLASS_##class, effect},
+#include "errors.def"
+};
+
+#define N_OF(array) (sizeof(array) / sizeof((array)[0]))
+
+static bool retried(dal_error_class error_class)
+{
+        dal_error err;
+
+        dal_error_set(&err, error_class, "x");
+        return err.retry_tx;
+}
+
+static void check_line(const struct line *line, bool mariadb)
+{
+        dal_error err = say(line->code, "HY000", line->text ? line->text : "x", mariadb);
+
+        if (err.error_class != line->error_class)
+                fail_msg("%u is %s", line->code, dal_error_class_name(err.error_class));
+        assert_int_equal(err.tx_gone, line->effect == TX);
+        assert_int_equal(err.conn_gone, line->effect == CONN);
+        assert_int_equal(err.retry_tx, retried(line->error_class));
+        assert_int_equal(err.vendor_code, line->code);
+        assert_false(err.not_sent);
+        if (line->remedy)
+                assert_non_null(strstr(err.message, line->remedy));
+        assert_string_equal(err.table, "");
+        assert_string_equal(err.column, "");
+        assert_string_equal(err.constraint, "");
+}
+
+/* No line stands in the shadow of another. */
+static void test_mysql_error__every_line_of_the_list_decides(void **state)
+{
+        (void)state;
+        for (size_t i = 0; i < N_OF(lines); i++) {
+                if (lines[i].servers & MYSQL)
+                        check_line(&lines[i], false);
+                if (lines[i].servers & MARIADB)
+                        check_line(&lines[i], true);
+        }
+        for (size_t i = 0; i < N_OF(states); i++) {
+                dal_error err = say(9999, states[i].sqlstate, "x", i % 2);
+
+                if (err.error_class != states[i].error_class)
+                        fail_msg("%s is %s", states[i].sqlstate, dal_error_class_name(err.error_class));
+                assert_int_equal(err.tx_gone, states[i].effect == TX);
+                assert_int_equal(err.conn_gone, states[i].effect == CONN);
+        }
+}
+
+static void test_mysql_error__every_answer_to_commit_is_final_or_ends_the_connection(void **state)
+{
+        (void)state;
+        for (size_t i = 0; i < N_OF(lines); i++) {
+                dal_error err = classify((dal__mysql_fault){.code = lines[i].code,
+                                                            .sqlstate = "HY000",
+                                                            .message = "x",
+                                                            .mariadb = !(lines[i].servers & MYSQL),
+                                                            .committing = true});
+                assert_int_not_equal(err.tx_gone, err.conn_gone);
+        }
+}
+
+static void test_mysql_error__no_failure_to_connect_leaves_a_connection(void **state)
+{
+        (void)state;
+        for (size_t i = 0; i < N_OF(lines); i++) {
+                dal_error err = classify((dal__mysql_fault){.code = lines[i].code,
+                                                            .sqlstate = "HY000",
+                                                            .message = "x",
+                                                            .mariadb = !(lines[i].servers & MYSQL),
+                                                            .connecting = true});
+                assert_true(err.conn_gone);
+                assert_int_not_equal(err.error_class, DAL_CLASS_CONNECTION_LOST);
         }
 }
 
@@ -317,6 +421,162 @@ static void test_mysql_error__names_are_taken_from_the_text(void **state)
                 "orders", "", "");
 }
 
+static void check_unnamed(unsigned code, const char *message, bool mariadb)
+{
+        dal_error err = say(code, "HY000", message, mariadb);
+
+        if (err.table[0] || err.column[0] || err.constraint[0])
+                fail_msg("%s\n    gave '%s', '%s', '%s'", message, err.table, err.column, err.constraint);
+}
+
+static void test_mysql_error__names_hold_anything(void **state)
+{
+        (void)state;
+        check_names(say(1452, "23000",
+                        "Cannot add (`a``b`.`c.d`, CONSTRAINT `e'f` FOREIGN KEY (`g`, `h``i`) REFERENCES `x` "
+                        "(`y`, `z`))",
+                        false),
+                    "c.d", "g, h`i", "e'f");
+        check_names(say(3819, "HY000", "Check constraint 'it's' is violated.", false), "", "", "it's");
+        check_names(say(4025, "23000", "CONSTRAINT `t.c` failed for `d`.`t`", true), "t", "", "t.c");
+        check_names(say(1048, "23000", "Column 'it's' cannot be null", false), "", "it's", "");
+        check_names(say(1062, "23000", "Duplicate entry '1' for key 'x.y'", true), "", "", "x.y");
+        check_names(say(1062, "23000", "Duplicate entry '' for key 'b' for key 't.k'", false), "t", "", "k");
+        check_names(say(1366, "22007",
+                        "Incorrect integer value: 'for column `a`.`b`.`c` at row 1' for column "
+                        "`d`.`\xC3\xA9t\xC3\xA9`.`\xE2\x82\xAC` at row 12",
+                        true),
+                    "\xC3\xA9t\xC3\xA9", "\xE2\x82\xAC", "");
+        check_names(say(1143, "42000",
+                        "SELECT command denied to user 'a'@'b' for column 'price' in table 'stock'", false),
+                    "stock", "price", "");
+        check_names(say(1022, "23000", "Can't write; duplicate key in table 't'", true), "", "", "");
+        /* 63 bytes are the most that a name may have here */
+        check_names(
+                say(1048, "23000",
+                    "Column '012345678901234567890123456789012345678901234567890123456789012' cannot be null",
+                    false),
+                "", "012345678901234567890123456789012345678901234567890123456789012", "");
+        check_unnamed(
+                1048,
+                "Column '0123456789012345678901234567890123456789012345678901234567890123' cannot be null",
+                false);
+}
+
+/* What stands between quotes in every language is taken, what only looks like the English text is not. */
+static void test_mysql_error__unsure_names_are_left_empty(void **state)
+{
+        (void)state;
+        check_names(say(1048, "23000", "Feld 'menge' darf nicht NULL sein", false), "", "menge", "");
+        check_names(say(1146, "42S02", "Tabelle 'shop.orders' existiert nicht", true), "orders", "", "");
+        check_names(say(1452, "23000",
+                        "eine Fremdschl\xC3\xBCssel-Beschr\xC3\xA4nkung schl\xC3\xA4gt fehl (`s`.`t`, "
+                        "CONSTRAINT `fk` FOREIGN KEY (`c`) REFERENCES `p` (`id`))",
+                        false),
+                    "t", "c", "fk");
+        check_unnamed(1062, "Doppelter Eintrag 'x' for key 'y'' f\xC3\xBCr Schl\xC3\xBCssel 't.k'", false);
+        check_unnamed(1062, "Duplicate entry 'x' for key 't.ke", false);
+        check_unnamed(1062, "Duplicate entry 'x' for key 'a.b.c'", false);
+        check_unnamed(1366, "Falscher integer-Wert: 'for column 'q' at row 1' f\xC3\xBCr Feld 'c' in Zeile 1",
+                      false);
+        check_unnamed(1292, "Truncated incorrect DOUBLE value: 'x for column 'q' at row 1'", false);
+        check_unnamed(1364,
+                      "Le champ 'c' n'a pas de valeur par d\xC3\xA9"
+                      "faut",
+                      true);
+        check_unnamed(1146, "Table 's.a.b' doesn't exist", false);
+        check_unnamed(1051, "Unknown table 's.a,s.b'", true);
+        check_unnamed(1142, "SELECT command denied to user 'a'@'b' for table `s`.`t` at once", true);
+        check_unnamed(1048, "Column 'a\nb' cannot be null", false);
+        check_unnamed(1048, "Column 'a\xFF' cannot be null", false);
+        /* cut in the midst: what was whole before it stands */
+        check_names(say(1452, "23000", "fails (`s`.`t`, CONSTRAINT `f", false), "t", "", "");
+        check_names(say(1452, "23000", "fails (`s`.`t`, CONSTRAINT `fk` FOREIGN KEY (`a`, `b", false), "t",
+                    "", "fk");
+        check_names(say(4025, "23000", "CONSTRAINT `ck` failed for `s`.`t", true), "", "", "ck");
+}
+
+/* Pieces of real messages in any order: whatever comes out can be printed. */
+static void test_mysql_error__random_texts_do_no_harm(void **state)
+{
+        static const char *const pieces[] = {
+                "Duplicate entry '",
+                "' for key '",
+                "for key '",
+                "'",
+                "`",
+                "``",
+                ".",
+                "(`",
+                "`.`",
+                "fails (`",
+                ", CONSTRAINT `",
+                "CONSTRAINT `",
+                "` FOREIGN KEY (`",
+                "`, `",
+                "`)",
+                "Check constraint '",
+                "' is violated.",
+                " failed for ",
+                " column '",
+                " column `",
+                " at row ",
+                "' at row ",
+                "7",
+                "Column '",
+                "' cannot be null",
+                "Field '",
+                "' doesn't have a default value",
+                "Unknown column '",
+                "' in '",
+                "Table '",
+                "' doesn't exist",
+                "Unknown table '",
+                "' in ",
+                " for table '",
+                " for table `",
+                "' in table '",
+                "max_allowed_packet",
+                "149 ",
+                "read-only",
+                "\xC3\xA9",
+                "\xE2\x82",
+                "\xFF",
+                "\n",
+                "abc",
+                "a_name_that_is_very_much_longer_than_any_name_that_the_error_has_a_place_for",
+        };
+        uint32_t random = 20240229;
+
+        (void)state;
+        for (int round = 0; round < 40000; round++) {
+                char text[2048] = "";
+                size_t n = 0;
+                char *exact;
+                dal_error err;
+
+                for (uint32_t left = random >> 28; left > 0; left--) {
+                        const char *piece;
+
+                        random = random * 1664525u + 1013904223u;
+                        piece = pieces[(random >> 8) % N_OF(pieces)];
+                        memcpy(text + n, piece, strlen(piece) + 1);
+                        n += strlen(piece);
+                }
+                random = random * 1664525u + 1013904223u;
+                exact = malloc(n + 1); /* so that a byte too many is noticed */
+                assert_non_null(exact);
+                memcpy(exact, text, n + 1);
+                err = say(lines[(random >> 8) % N_OF(lines)].code, "HY000", exact, (random >> 30) & 1);
+                free(exact);
+                assert_true(dal_value_is_utf8(err.table, strlen(err.table)));
+                assert_true(dal_value_is_utf8(err.column, strlen(err.column)));
+                assert_true(dal_value_is_utf8(err.constraint, strlen(err.constraint)));
+                assert_true(dal_value_is_utf8(err.message, strlen(err.message)));
+                assert_null(strpbrk(err.constraint, "\n"));
+        }
+}
+
 /* A server in bad faith may say anything: nothing is read or written out of bounds. */
 static void test_mysql_error__odd_texts_do_no_harm(void **state)
 {
@@ -371,7 +631,13 @@ static void test_mysql_error__the_message_is_one_line_and_names_the_remedy(void 
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_mysql_error__every_number_has_its_class_and_scope),
+                cmocka_unit_test(test_mysql_error__well_known_numbers_have_their_class_and_scope),
+                cmocka_unit_test(test_mysql_error__every_line_of_the_list_decides),
+                cmocka_unit_test(test_mysql_error__every_answer_to_commit_is_final_or_ends_the_connection),
+                cmocka_unit_test(test_mysql_error__no_failure_to_connect_leaves_a_connection),
+                cmocka_unit_test(test_mysql_error__names_hold_anything),
+                cmocka_unit_test(test_mysql_error__unsure_names_are_left_empty),
+                cmocka_unit_test(test_mysql_error__random_texts_do_no_harm),
                 cmocka_unit_test(test_mysql_error__the_same_number_means_something_else_on_the_other_server),
                 cmocka_unit_test(test_mysql_error__sqlstate_decides_for_unknown_numbers),
                 cmocka_unit_test(test_mysql_error__the_text_decides_where_the_number_does_not),

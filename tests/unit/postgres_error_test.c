@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -29,7 +30,7 @@ static dal_error_class class_of(const char *sqlstate)
         return report((dal__postgres_fault){.sqlstate = sqlstate, .message = "m"}).error_class;
 }
 
-/* The taxonomy, for a connection that lives on. */
+/* The well-known codes, written down once more, for a connection that lives on: a list that is wrong is noticed. */
 static const struct {
         const char *sqlstate;
         dal_error_class error_class;
@@ -114,6 +115,74 @@ static void test_postgres_error__every_code_has_its_class(void **state)
         }
 }
 
+enum when {
+        ALWAYS,
+        CANCELED,
+        STANDBY,
+        OWN_STATEMENT
+};
+
+enum ends {
+        TX,
+        CONN,
+        EITHER
+};
+
+/* The list itself. */
+static const struct line {
+        const char *code;
+        enum when when;
+        const char *function;
+        dal_error_class error_class;
+        enum ends ends;
+} lines[] = {
+#define DAL_POSTGRES_ROW(code, when, function, class, ends) {code, when, function, DAL_CLASS_##class, ends},
+#include "errors.def"
+};
+
+/* No line stands in the shadow of another. */
+static void test_postgres_error__every_line_of_the_list_decides(void **state)
+{
+        (void)state;
+        for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+                const struct line *line = &lines[i];
+                char code[6];
+                dal__postgres_fault fault = {.sqlstate = code,
+                                             .message = "m",
+                                             .function = line->function,
+                                             .cancel_sent = line->when == CANCELED,
+                                             .read_only_server = line->when == STANDBY,
+                                             .own_statement = line->when == OWN_STATEMENT};
+                dal_error err, plain;
+
+                (void)snprintf(code, sizeof code, "%s%s", line->code, line->code[2] ? "" : "999");
+                err = report(fault);
+                dal_error_set(&plain, line->ends == CONN ? DAL_CLASS_SERVER_OTHER : line->error_class, "m");
+                if (err.error_class != plain.error_class)
+                        fail_msg("%s gave %s", code, dal_error_class_name(err.error_class));
+                assert_int_equal(err.retry_tx, plain.retry_tx);
+                fault.conn_gone = true;
+                err = report(fault);
+                if (err.error_class != (line->ends == EITHER ? line->error_class : DAL_CLASS_CONNECTION_LOST))
+                        fail_msg("%s of a dead connection gave %s", code,
+                                 dal_error_class_name(err.error_class));
+        }
+}
+
+static void test_postgres_error__two_phase_commit_is_known_by_its_source(void **state)
+{
+        dal__postgres_fault fault = {.sqlstate = "42704", .function = "LockGXact", .message = "m"};
+
+        (void)state;
+        assert_int_equal(report(fault).error_class, DAL_CLASS_XA);
+        fault.sqlstate = "42501";
+        assert_int_equal(report(fault).error_class, DAL_CLASS_PRIVILEGE);
+        fault.sqlstate = "53200", fault.function = "MarkAsPreparing";
+        assert_int_equal(report(fault).error_class, DAL_CLASS_OUT_OF_RESOURCES);
+        fault.sqlstate = "42710", fault.function = "CreateRole";
+        assert_int_equal(report(fault).error_class, DAL_CLASS_SERVER_OTHER);
+}
+
 static void test_postgres_error__a_dead_connection_decides_before_the_code(void **state)
 {
         static const char *const lost[] = {"57P01", "57P02", "57P03", "57P04", "08006", "08003",
@@ -184,7 +253,10 @@ static void test_postgres_error__stale_plans_and_lost_statements(void **state)
         fault.function = "CreateExtension";
         assert_int_equal(report(fault).error_class, DAL_CLASS_UNSUPPORTED);
         fault.sqlstate = "26000";
+        assert_int_equal(report(fault).error_class, DAL_CLASS_UNDEFINED_OBJECT);
         fault.own_statement = true;
+        assert_int_equal(report(fault).error_class, DAL_CLASS_SCHEMA_CHANGED);
+        fault.sqlstate = "42P05";
         assert_int_equal(report(fault).error_class, DAL_CLASS_SCHEMA_CHANGED);
 }
 
@@ -311,6 +383,12 @@ static void test_postgres_error__refused_connects(void **state)
                 {AT "FATAL:  22023: invalid value for parameter \"timezone\"\n", "22023", DAL_CLASS_ARGUMENT},
                 {AT "FATAL:  42704: unrecognized configuration parameter \"x\"\n", "42704",
                  DAL_CLASS_UNSUPPORTED},
+                /* a pooler's one code for everything */
+                {AT "FATAL:  08P01: no more connections allowed (max_client_conn)\n", "08P01",
+                 DAL_CLASS_TOO_MANY_CONNECTIONS},
+                {AT "FATAL:  08P01: auth failed\n", "08P01", DAL_CLASS_AUTH},
+                {AT "FATAL:  08P01: no such database: x\n", "08P01", DAL_CLASS_UNDEFINED_OBJECT},
+                {AT "FATAL:  08P01: server login failed\n", "08P01", DAL_CLASS_CONNECT_FAILED},
                 /* the severity is in the server's language, the code is not */
                 {AT "FATALE:  28P01: autenticazione fallita\n", "28P01", DAL_CLASS_AUTH},
                 /* without a code */
@@ -376,10 +454,72 @@ static void test_postgres_error__a_huge_refusal_does_no_harm(void **state)
         assert_int_equal(class_of("28P01"), DAL_CLASS_AUTH);
 }
 
+/* Pieces of real texts in any order, as a refused connect and as an error's fields. */
+static void test_postgres_error__random_texts_do_no_harm(void **state)
+{
+        static const char *const pieces[] = {
+                AT,
+                ":  ",
+                ": ",
+                "FATAL",
+                "28P01",
+                "08P01",
+                "3D000: ",
+                "\n",
+                "x",
+                "\xC3\xA9",
+                "\xE2\x82",
+                "\xFF",
+                "database \"",
+                "does not exist",
+                "LOCATION:  auth.c:330",
+                "too many clients",
+                "out of memory",
+                "words that are so many that together they do not fit the place that there is for them "};
+        uint32_t random = 20240229;
+
+        (void)state;
+        for (int round = 0; round < 20000; round++) {
+                char text[2048] = "";
+                size_t n = 0;
+                char *exact;
+                dal_error err = DAL_ERROR_INIT;
+
+                for (uint32_t left = random >> 28; left > 0; left--) {
+                        const char *piece;
+
+                        random = random * 1664525u + 1013904223u;
+                        piece = pieces[(random >> 8) % (sizeof pieces / sizeof pieces[0])];
+                        memcpy(text + n, piece, strlen(piece) + 1);
+                        n += strlen(piece);
+                }
+                random = random * 1664525u + 1013904223u;
+                exact = malloc(n + 1); /* so that a byte too many is noticed */
+                assert_non_null(exact);
+                memcpy(exact, text, n + 1);
+                assert_int_not_equal(dal__postgres_fail_connect("db.example", exact, random >> 31, &err),
+                                     DAL_OK);
+                assert_true(dal_value_is_utf8(err.message, strlen(err.message)));
+                err = report((dal__postgres_fault){.sqlstate = "23505",
+                                                   .message = exact,
+                                                   .detail = exact,
+                                                   .hint = exact,
+                                                   .table = exact,
+                                                   .constraint = exact});
+                assert_true(dal_value_is_utf8(err.message, strlen(err.message)));
+                assert_null(strchr(err.message, '\n'));
+                assert_true(dal_value_is_utf8(err.table, strlen(err.table)));
+                free(exact);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_postgres_error__every_code_has_its_class),
+                cmocka_unit_test(test_postgres_error__every_line_of_the_list_decides),
+                cmocka_unit_test(test_postgres_error__two_phase_commit_is_known_by_its_source),
+                cmocka_unit_test(test_postgres_error__random_texts_do_no_harm),
                 cmocka_unit_test(test_postgres_error__a_dead_connection_decides_before_the_code),
                 cmocka_unit_test(test_postgres_error__canceled_or_timed_out),
                 cmocka_unit_test(test_postgres_error__read_only_server_or_transaction),
