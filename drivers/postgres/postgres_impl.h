@@ -66,7 +66,7 @@ enum {
 #define PG_EPOCH_DAYS INT64_C(10957)
 #define PG_EPOCH_US   INT64_C(946684800000000)
 
-#define PG_NAME_SIZE 16 /* of a prepared statement: "dal_4294967295" */
+#define PG_NAME_SIZE 24 /* of a prepared statement: "dal_ffffffff_4294967295" */
 
 /* ---- errors --------------------------------------------------------------------------------------------- */
 

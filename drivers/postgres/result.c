@@ -161,6 +161,13 @@ dal_status dal__postgres_lost(dal__postgres_conn *conn, bool not_sent, dal_error
         return s;
 }
 
+/* Our statement was prepared in another session than the one that was asked for it. */
+static bool has_lost_statement(const dal__postgres_fault *fault)
+{
+        return fault->sqlstate &&
+               (strcmp(fault->sqlstate, "26000") == 0 || strcmp(fault->sqlstate, "42P05") == 0);
+}
+
 /* Fills the error from the result that tells it; the state of the transaction is already known. */
 static dal_status fail_request(dal__postgres_conn *conn, const dal_request *request, const PGresult *failure,
                                dal_error *err)
@@ -179,6 +186,9 @@ static dal_status fail_request(dal__postgres_conn *conn, const dal_request *requ
         }
         fill_fault(conn, failure, &fault);
         fault.own_statement = is_stmt;
+        if (is_stmt && has_lost_statement(&fault))
+                fault.hint =
+                        "behind a transaction pooler such as PgBouncer the URL must say statements=unnamed";
         conn->broken = fault.conn_gone;
         error_class = dal__postgres_classify(&fault);
         if (is_stmt && error_class == DAL_CLASS_SCHEMA_CHANGED) {

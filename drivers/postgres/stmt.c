@@ -109,7 +109,9 @@ static dal__postgres_prepared *prepare_anew(dal__postgres_conn *conn, const dal_
         }
         if (old)
                 dal__postgres_retire(conn, old);
-        snprintf(prepared->name, sizeof prepared->name, "dal_%u", ++conn->n_names);
+        /* Unlike any other connection's, lest a pooler in between makes us run what another one has prepared. */
+        snprintf(prepared->name, sizeof prepared->name, "dal_%x_%u", (unsigned)PQbackendPID(conn->pg),
+                 ++conn->n_names);
         prepared->owner = slot;
         prepared->link = &conn->prepared;
         prepared->next = conn->prepared;

@@ -350,6 +350,16 @@ bool conf_has_cap(const struct conf *c, uint32_t cap)
         return (c->driver->caps & cap) != 0;
 }
 
+bool conf_is_mode(const struct conf *c, const char *mode)
+{
+        return strcmp(c->mode, mode) == 0;
+}
+
+uint64_t conf_n_prepared(const struct conf *c, uint64_t n)
+{
+        return conf_is_mode(c, "prepared") ? n : 0;
+}
+
 void conf_sleep_ms(uint32_t ms)
 {
         struct timespec ts = {(time_t)(ms / 1000), (long)(ms % 1000) * 1000000};

@@ -45,8 +45,9 @@ struct quirks {
         uint32_t decimal_whole, decimal_scale; /* digits before and behind the point in column conf_value.n */
         uint32_t expression_types; /* bit per dal_type: `SELECT ?` gives the parameter back as that type */
         bool narrow_columns;       /* a SMALLINT column holds no more than 16 bits */
+        bool text_rounds_float;    /* a FLOAT cell that travels as text has six digits */
         bool keeps_negative_zero;  /* a double column tells -0.0 from 0.0 */
-        const char *service_key; /* a new session names its service by these words, one byte and the name */
+        const char *service_key;   /* a new session names its service by these words, one byte and the name */
         char service_separator;
 };
 
@@ -57,8 +58,8 @@ struct conf {
         char server_url[1024]; /* as the environment gave it, and how statements travel */
         char admin_url[1024];  /* where the place is made and dropped */
         const char *mode;      /* "prepared", "unnamed" or "text" */
-        char place[64]; /* the database or file made for this run */
-        char dir[128];  /* sqlite: the temporary directory */
+        char place[64];        /* the database or file made for this run */
+        char dir[128];         /* sqlite: the temporary directory */
         dal_dsn *dsn;
         dal_fake_server *server; /* fake: the server itself */
         dal_conn *conn;          /* opened for each case */
@@ -106,6 +107,10 @@ void conf_url_with(char *out, size_t size, const char *url, const char *key, con
 /* Runs a query that gives one integer. */
 int64_t conf_number(struct conf *c, dal_conn *conn, const dal_stmt *stmt, dal_params params);
 bool conf_has_cap(const struct conf *c, uint32_t cap);
+/* Says whether the run's statements travel so: "prepared", "unnamed" or "text". */
+bool conf_is_mode(const struct conf *c, const char *mode);
+/* How often something was prepared: `n` times where anything is. */
+uint64_t conf_n_prepared(const struct conf *c, uint64_t n);
 
 /* A meeting of two threads that does not wait for ever: true if the other one came. */
 struct conf_meeting;
@@ -130,7 +135,7 @@ extern const dal_stmt conf_stream;         /* the same, streamed */
 extern const dal_stmt conf_sleep;          /* takes ten seconds */
 
 extern const struct conf_case values_conf[], statements_conf[], rows_conf[], errors_conf[],
-        transactions_conf[], cluster_conf[], contention_conf[], connect_conf[], property_conf[], paths_conf[],
-        limits_conf[];
+        transactions_conf[], cluster_conf[], queue_conf[], session_conf[], deadlines_conf[],
+        contention_conf[], connect_conf[], property_conf[], paths_conf[], limits_conf[], literals_conf[];
 
 #endif
