@@ -299,6 +299,14 @@ static dal_status run_stmt(dal_conn *conn, const dal_stmt *stmt, dal_params para
         return s ? s : dal__conn_run_fresh(conn, stmt, params, deadline, rows_out, err);
 }
 
+/* The library itself refused the statement. */
+DAL_COLD static dal_status not_sent(dal_status s, dal_error *err)
+{
+        if (err)
+                err->not_sent = true;
+        return s;
+}
+
 /* Keeps the rewritten text in the connection: a driver may look at it until the rows are closed. */
 static dal_status run_dynamic(dal_conn *conn, const char *sql, dal_params params, dal_deadline deadline,
                               dal_result *result, dal_error *err)
@@ -308,10 +316,11 @@ static dal_status run_dynamic(dal_conn *conn, const char *sql, dal_params params
         dal_request request;
         dal_status s = dal__conn_check(conn, deadline, false, err);
 
-        if (s == DAL_OK)
-                s = dal__params_rewrite(conn->driver, NULL, sql, strlen(sql), &text, err);
         if (s)
                 return s;
+        s = dal__params_rewrite(conn->driver, NULL, sql, strlen(sql), &text, err);
+        if (s)
+                return not_sent(s, err);
         dal_mem_free((void *)(uintptr_t)conn->dynamic_stmt.text);
         conn->dynamic_stmt.text = text.text;
         if (text.has_transaction_word)
@@ -323,7 +332,7 @@ static dal_status run_dynamic(dal_conn *conn, const char *sql, dal_params params
         if (s == DAL_OK)
                 s = dal__stmt_cache_check_session(&conn->cache, "dynamic statement", sql, strlen(sql), err);
         if (s)
-                return s;
+                return not_sent(s, err);
         conn->effects |= dal__stmt_cache_effects(sql, strlen(sql), conn->driver->sql_syntax);
         memset(&request, 0, sizeof request);
         request.kind = DAL_REQUEST_TEXT;

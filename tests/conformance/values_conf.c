@@ -255,11 +255,20 @@ static void values__text_that_is_no_text_refused(struct conf *c)
                 {"caf\xc3", 4},      /* cut */
         };
 
-        for (size_t i = 0; i < sizeof list / sizeof list[0]; i++)
-                FAILS(dal_conn_exec(c->conn, &texts.put,
-                                    DAL_PARAMS(dal_int64(next_id++), dal_text_n(list[i].text, list[i].size)),
-                                    SOON, NULL, &c->err),
+        for (size_t i = 0; i < sizeof list / sizeof list[0]; i++) {
+                dal_value text = dal_text_n(list[i].text, list[i].size);
+                dal_rows *rows = NULL;
+                FAILS(dal_conn_exec(c->conn, &texts.put, DAL_PARAMS(dal_int64(next_id++), text), SOON, NULL,
+                                    &c->err),
                       DATA);
+                assert_true(c->err.not_sent);
+                FAILS(dal_conn_query(c->conn, &texts.get, DAL_PARAMS(text), SOON, &rows, &c->err), DATA);
+                assert_true(c->err.not_sent);
+                FAILS(dal_conn_exec_dynamic(c->conn, texts.put.common, DAL_PARAMS(dal_int64(1), text), SOON,
+                                            NULL, &c->err),
+                      DATA);
+                assert_true(c->err.not_sent);
+        }
         check_text(c, "the connection is still good", 28);
 }
 
@@ -417,6 +426,41 @@ static void values__getters_refuse_another_type(struct conf *c)
         assert_true(i64 == 42 && d == 42 && size == 42);
 }
 
+/* What to call instead stands in the message, and the value itself, which may be a secret, does not. */
+static void values__a_refusal_names_column_type_and_getter(struct conf *c)
+{
+        dal_rows *rows = put_and_get(c, &ints, dal_int64(INT64_C(123456789012)));
+        const char *column = dal_rows_column(rows, 0), *text = NULL;
+        size_t size = 0;
+        int32_t i32 = 0;
+        char small[4] = "";
+
+        FAILS(dal_rows_text(rows, 0, &text, &size, &c->err), WRONG_TYPE);
+        assert_non_null(strstr(c->err.message, column));
+        assert_non_null(strstr(c->err.message, "is int64, not text: call dal_rows_int64()"));
+        FAILS(dal_rows_int32(rows, 0, &i32, &c->err), OVERFLOW);
+        assert_non_null(strstr(c->err.message, "does not fit int32: call dal_rows_int64()"));
+        assert_null(strstr(c->err.message, "123456789012"));
+        dal_rows_close(rows);
+
+        rows = put_and_get(c, &texts, dal_text("secret"));
+        FAILS(dal_rows_copy_text(rows, 0, small, sizeof small, &c->err), OVERFLOW);
+        assert_non_null(strstr(c->err.message, "the buffer has 4 bytes, and this text with its NUL takes 7"));
+        assert_null(strstr(c->err.message, "secret"));
+        dal_rows_close(rows);
+}
+
+/* Neither the other way: what a double says is not exact. */
+static void values__double_is_not_given_as_decimal(struct conf *c)
+{
+        dal_rows *rows = put_and_get(c, &doubles, dal_double(0.1));
+        char out[32] = "kept";
+
+        FAILS(dal_rows_decimal(rows, 0, out, sizeof out, &c->err), WRONG_TYPE);
+        assert_string_equal(out, "kept");
+        dal_rows_close(rows);
+}
+
 static void values__timestamp_to_the_microsecond(struct conf *c)
 {
         static const struct {
@@ -526,6 +570,8 @@ const struct conf_case values_conf[] = {
         CONF_CASE(values__getters_refuse_null),
         CONF_CASE(values__getters_refuse_what_does_not_fit),
         CONF_CASE(values__getters_refuse_another_type),
+        CONF_CASE(values__a_refusal_names_column_type_and_getter),
+        CONF_CASE(values__double_is_not_given_as_decimal),
         CONF_CASE(values__timestamp_to_the_microsecond),
         CONF_CASE(values__date_of_every_age),
         CONF_CASE(values__uuid_in_network_order),
