@@ -11,7 +11,7 @@
 int main(int argc, char **argv)
 {
         static const struct conf_case *const topics[] = {
-                values_conf,  statements_conf, rows_conf,    errors_conf,   transactions_conf,
+                values_conf,  statements_conf, stale_conf, rows_conf,    errors_conf,   transactions_conf,
                 cluster_conf, contention_conf, connect_conf, property_conf, paths_conf,
                 limits_conf,  NULL};
         static struct conf c;
