@@ -131,7 +131,7 @@ typedef enum dal__postgres_kind {
 typedef enum dal__postgres_decoded {
         PG_DECODED,
         PG_MALFORMED, /* not what the type looks like on the wire */
-        PG_INFINITE   /* an infinite timestamp or date: no instant */
+        PG_INFINITE   /* an infinite timestamp or date, or one beyond 64 bits of microseconds: no instant of ours */
 } dal__postgres_decoded;
 
 /* Written out, so that compilers see one swapped load. */

@@ -150,8 +150,8 @@ DAL_COLD static dal_status undecodable(dal__postgres_conn *conn, uint32_t i, dal
         if (why == PG_INFINITE)
                 return dal_error_set(
                         err, DAL_CLASS_DATA,
-                        "column %s is infinity, which is no date or instant: exclude it or select "
-                        "it as text",
+                        "column %s is infinity or later than the year 294246, which no timestamp holds: "
+                        "exclude it or select it as text",
                         name);
         return dal_error_set(err, DAL_CLASS_DATA, "column %s: the server's bytes are not those of type %u",
                              name, conn->columns[i].type);

@@ -199,15 +199,19 @@ static bool is_word(const char *text, size_t size, const char *word)
 static dal__postgres_decoded decode_time(dal__postgres_kind kind, const char *text, size_t size,
                                          dal_value *out)
 {
-        bool is_date = kind == PG_KIND_TEXT_DATE;
+        const char *space = memchr(text, ' ', size);
+        int64_t days;
 
         if (is_word(text, size, "infinity") || is_word(text, size, "-infinity"))
                 return PG_INFINITE;
-        out->type = is_date ? DAL_TYPE_DATE : DAL_TYPE_TIMESTAMP;
-        return (is_date ? dal_value_parse_date(text, size, &out->as.int64)
-                        : dal_value_parse_timestamp(text, size, &out->as.int64))
-                       ? PG_DECODED
-                       : PG_MALFORMED;
+        out->type = kind == PG_KIND_TEXT_DATE ? DAL_TYPE_DATE : DAL_TYPE_TIMESTAMP;
+        if (kind == PG_KIND_TEXT_DATE)
+                return dal_value_parse_date(text, size, &out->as.int64) ? PG_DECODED : PG_MALFORMED;
+        if (dal_value_parse_timestamp(text, size, &out->as.int64))
+                return PG_DECODED;
+        /* A good day whose instant does not fit. */
+        return space && dal_value_parse_date(text, (size_t)(space - text), &days) ? PG_INFINITE
+                                                                                  : PG_MALFORMED;
 }
 
 static bool decode_scalar(dal__postgres_kind kind, const char *text, size_t size, dal_value *out)

@@ -221,7 +221,7 @@ static dal__postgres_decoded decode_time(dal__postgres_kind kind, const char *by
         if (count == INT64_MAX || count == INT64_MIN)
                 return PG_INFINITE;
         if (count > INT64_MAX - PG_EPOCH_US)
-                return PG_MALFORMED; /* beyond what the server accepts */
+                return PG_INFINITE; /* counted from 1970 it overflows; the server's own range is thirty years wider */
         set_int64(out, DAL_TYPE_TIMESTAMP, count + PG_EPOCH_US);
         return PG_DECODED;
 }
