@@ -174,7 +174,12 @@ static void make_odd_table(struct conf *c)
                 "b'1000000001', "
                 "'glad', 'x,y', -128, 255, 65535, -8388608, 4294967295, 0.1, 'a', 'ab', 0x00ff, 1.10)",
                 NULL};
-        const char *const *scripts[] = {[DAL_DIALECT_postgres] = postgres,
+        static const char *const sqlite[] = {
+                "DROP TABLE IF EXISTS conf_odd",
+                "CREATE TABLE conf_odd (n DECIMAL(5, 2), exact DECIMAL_TEXT, ts TIMESTAMP)",
+                "INSERT INTO conf_odd VALUES ('1.10', '1.10', '2026-11-21 10:00:00.1234567')", NULL};
+        const char *const *scripts[] = {[DAL_DIALECT_sqlite] = sqlite,
+                                        [DAL_DIALECT_postgres] = postgres,
                                         [DAL_DIALECT_mysql] = mysql,
                                         [DAL_DIALECT_mariadb] = mysql};
         dal_conn_options options = DAL_CONN_OPTIONS_INIT;
@@ -243,6 +248,9 @@ static void paths__decimals_the_server_makes(struct conf *c)
                 SERVED(MYSQL | MARIADB, "SELECT CAST(9007199254740993 AS DECIMAL(20))", DECIMAL,
                        "9007199254740993"),
                 SERVED(MYSQL | MARIADB, "SELECT -0.10", DECIMAL, "-0.10"),
+                /* By the rules of its column types, SQLite makes a double of the first. */
+                SERVED(SQLITE, "SELECT n FROM conf_odd", DOUBLE, "1.1000000000000001"),
+                SERVED(SQLITE, "SELECT exact FROM conf_odd", DECIMAL, "1.10"),
         };
 
         make_odd_table(c);
@@ -279,7 +287,8 @@ static void paths__times_at_the_edges(struct conf *c)
                 SERVED(MYSQL | MARIADB, "SELECT DATE '2024-02-29'", DATE, "2024-02-29"),
                 SERVED(MYSQL | MARIADB, "SELECT t FROM conf_odd", OTHER, "-838:59:59"),
                 SERVED(MYSQL | MARIADB, "SELECT t6 FROM conf_odd", OTHER, "-00:00:01.500000"),
-                SERVED(SQLITE, "SELECT '2026-11-21 10:00:00.1234567'", TEXT, "2026-11-21 10:00:00.1234567"),
+                /* Nothing is rounded: what it is not exactly, it is not at all. */
+                SERVED(SQLITE, "SELECT ts FROM conf_odd", TEXT, "2026-11-21 10:00:00.1234567"),
         };
 
         make_odd_table(c);
