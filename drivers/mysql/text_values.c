@@ -359,7 +359,7 @@ static bool read_fraction(const char *text, size_t size, dal_civil *out)
 
         if (size == 0)
                 return true;
-        if (text[0] != '.' || size > 7 || !read_digits(text + 1, size - 1, &us))
+        if (text[0] != '.' || size < 2 || size > 7 || !read_digits(text + 1, size - 1, &us))
                 return false;
         for (size_t n = size - 1; n < 6; n++)
                 us *= 10;

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What happens when the server holds all the prepared statements it may. That limit is one for the whole server, so a
+ * real one would have to be filled for everybody: here the client library is played by this file, whose functions the
+ * linker takes before the library's.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <dal/drivers/mysql.h>
+
+#include "mysql_impl.h"
+
+/* ---- the server and its client library ---- */
+
+static unsigned n_room;                         /* statements the server would still prepare */
+static unsigned n_asked, n_executed, n_queries; /* by prepare, by execute, as text */
+static char last_query[256];
+static MYSQL session;
+
+static unsigned code_of(const MYSQL_STMT *stmt)
+{
+        return stmt->last_errno;
+}
+
+MYSQL_STMT *STDCALL mysql_stmt_init(MYSQL *mysql)
+{
+        (void)mysql;
+        return calloc(1, sizeof(MYSQL_STMT));
+}
+
+int STDCALL mysql_stmt_prepare(MYSQL_STMT *stmt, const char *query, unsigned long length)
+{
+        (void)query;
+        (void)length;
+        n_asked++;
+        stmt->last_errno = n_room ? 0 : 1461;
+        n_room -= n_room != 0;
+        return code_of(stmt) != 0;
+}
+
+unsigned STDCALL mysql_stmt_errno(MYSQL_STMT *stmt)
+{
+        return code_of(stmt);
+}
+
+const char *STDCALL mysql_stmt_error(MYSQL_STMT *stmt)
+{
+        return code_of(stmt) ? "Can't create more than max_prepared_stmt_count statements" : "";
+}
+
+const char *STDCALL mysql_stmt_sqlstate(MYSQL_STMT *stmt)
+{
+        return code_of(stmt) ? "42000" : "00000";
+}
+
+unsigned long STDCALL mysql_stmt_param_count(MYSQL_STMT *stmt)
+{
+        (void)stmt;
+        return 1;
+}
+
+dal__mysql_flag STDCALL mysql_stmt_bind_param(MYSQL_STMT *stmt, MYSQL_BIND *bind)
+{
+        (void)stmt;
+        (void)bind;
+        return 0;
+}
+
+int STDCALL mysql_stmt_execute(MYSQL_STMT *stmt)
+{
+        (void)stmt;
+        n_executed++;
+        return 0;
+}
+
+unsigned STDCALL mysql_stmt_field_count(MYSQL_STMT *stmt)
+{
+        (void)stmt;
+        return 0;
+}
+
+#if MYSQL_IS_CONNECTOR_C
+unsigned long long STDCALL mysql_stmt_affected_rows(MYSQL_STMT *stmt)
+#else
+uint64_t STDCALL mysql_stmt_affected_rows(MYSQL_STMT *stmt)
+#endif
+{
+        (void)stmt;
+        return 1;
+}
+
+#if MYSQL_IS_CONNECTOR_C
+unsigned long long STDCALL mysql_stmt_insert_id(MYSQL_STMT *stmt)
+#else
+uint64_t STDCALL mysql_stmt_insert_id(MYSQL_STMT *stmt)
+#endif
+{
+        (void)stmt;
+        return 0;
+}
+
+dal__mysql_flag STDCALL mysql_stmt_close(MYSQL_STMT *stmt)
+{
+        free(stmt);
+        return 0;
+}
+
+int STDCALL mysql_real_query(MYSQL *mysql, const char *query, unsigned long length)
+{
+        (void)mysql;
+        n_queries++;
+        snprintf(last_query, sizeof last_query, "%.*s", (int)length, query);
+        session.affected_rows = 1;
+        return 0;
+}
+
+/* ---- the driver on it ---- */
+
+static dal__mysql_conn conn;
+static dal_driver_stmt stmt;
+static dal__mysql_stmt_state kept;
+
+static int begin(void **state)
+{
+        static const char text[] = "/*add*/ UPDATE t SET n = n -?";
+
+        (void)state;
+        memset(&session, 0, sizeof session);
+        memset(&conn, 0, sizeof conn);
+        memset(&kept, 0, sizeof kept);
+        conn.mysql = &session;
+        conn.max_packet = 1024;
+        conn.generation = 1;
+        conn.statements = DAL_STATEMENTS_PREPARED;
+        stmt = (dal_driver_stmt){
+                .name = "add", .text = text, .text_size = sizeof text - 1, .n_params = 1, .state = &kept};
+        n_room = n_asked = n_executed = n_queries = 0;
+        last_query[0] = '\0';
+        return dal__mysql_library_start() ? 0 : -1;
+}
+
+static int end(void **state)
+{
+        (void)state;
+        dal__mysql_stmt_free_all(&conn);
+        dal__mysql_text_free(&conn);
+        return 0;
+}
+
+static void run(dal_request_kind kind)
+{
+        dal_error err = DAL_ERROR_INIT;
+        dal_result result = {0};
+        dal_value value = dal_int64(-7);
+        dal_request request = {.kind = kind, .params = {&value, 1}};
+
+        request.stmt = kind == DAL_REQUEST_STMT ? &stmt : NULL;
+        request.text = kind == DAL_REQUEST_TEXT ? stmt.text : NULL;
+        request.text_size = kind == DAL_REQUEST_TEXT ? stmt.text_size : 0;
+        assert_int_equal(dal__mysql_stmt_run(&conn, &request, DAL_FOREVER, &result, &err), DAL_OK);
+        assert_int_equal(err.error_class, DAL_CLASS_NONE);
+        assert_int_equal(result.n_rows, 1);
+}
+
+static void test_mysql_limit__a_statement_without_room_runs_as_text(void **state)
+{
+        (void)state;
+        run(DAL_REQUEST_STMT);
+        assert_int_equal(n_asked, 1);
+        assert_int_equal(n_queries, 1);
+        assert_string_equal(last_query, "/*add*/ UPDATE t SET n = n -(-7)");
+}
+
+static void test_mysql_limit__is_not_asked_again_each_time(void **state)
+{
+        (void)state;
+        for (unsigned i = 1; i <= 5; i++) {
+                run(i % 2 ? DAL_REQUEST_STMT : DAL_REQUEST_TEXT);
+                assert_int_equal(n_queries, i);
+        }
+        assert_int_equal(n_asked, 1);
+}
+
+static void test_mysql_limit__is_asked_again_after_a_while(void **state)
+{
+        (void)state;
+        run(DAL_REQUEST_STMT);
+        assert_true(conn.prepare_again > dal_clock_now());
+        assert_true(conn.prepare_again <= dal_clock_after_ms(60000));
+        n_room = 1;
+        run(DAL_REQUEST_STMT);
+        assert_int_equal(n_asked, 1);
+        conn.prepare_again = dal_clock_now(); /* the while is over */
+        run(DAL_REQUEST_STMT);
+        run(DAL_REQUEST_STMT);
+        assert_int_equal(n_asked, 2);
+        assert_int_equal(n_executed, 2);
+        assert_int_equal(n_queries, 2);
+}
+
+static void test_mysql_limit__what_is_prepared_already_goes_on(void **state)
+{
+        (void)state;
+        n_room = 1;
+        run(DAL_REQUEST_STMT);
+        run(DAL_REQUEST_TEXT);
+        assert_int_equal(n_queries, 1);
+        run(DAL_REQUEST_STMT);
+        assert_int_equal(n_asked, 2);
+        assert_int_equal(n_executed, 2);
+        assert_int_equal(n_queries, 1);
+}
+
+static void test_mysql_limit__unnamed_statements_find_a_way_too(void **state)
+{
+        (void)state;
+        conn.statements = DAL_STATEMENTS_UNNAMED;
+        run(DAL_REQUEST_STMT);
+        run(DAL_REQUEST_STMT);
+        assert_int_equal(n_asked, 1);
+        assert_int_equal(n_queries, 2);
+        assert_null(conn.stmts);
+        assert_null(conn.retired);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(test_mysql_limit__a_statement_without_room_runs_as_text,
+                                                begin, end),
+                cmocka_unit_test_setup_teardown(test_mysql_limit__is_not_asked_again_each_time, begin, end),
+                cmocka_unit_test_setup_teardown(test_mysql_limit__is_asked_again_after_a_while, begin, end),
+                cmocka_unit_test_setup_teardown(test_mysql_limit__what_is_prepared_already_goes_on, begin,
+                                                end),
+                cmocka_unit_test_setup_teardown(test_mysql_limit__unnamed_statements_find_a_way_too, begin,
+                                                end),
+        };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
