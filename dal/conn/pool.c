@@ -424,8 +424,10 @@ static dal_status make_ready(dal_pool *pool, dal__pool_slot *slot, const claim *
                 s = dal__conn_set_tx_mode(slot->conn, c->tx_mode, limit, &error);
         if (s == DAL_OK && !too_old)
                 return DAL_OK;
-        if (s != DAL_OK && err)
+        if (s != DAL_OK && err) {
                 *err = error;
+                err->not_sent = true; /* of what the caller wants to ask */
+        }
         /* A connection that was lost or grew old in the pool is nobody's failure: another one is found. */
         *again_out = s == DAL_OK || !dal_clock_passed(c->deadline);
         (void)pthread_mutex_lock(&pool->lock);

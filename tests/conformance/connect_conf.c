@@ -2,6 +2,7 @@
 /* What can be wrong before the first statement, and what an open connection tells. */
 
 #include "conf.h"
+#include "proxy.h"
 
 static dal_status try_url(struct conf *c, const char *url)
 {
@@ -173,6 +174,45 @@ static void connect__deadline_while_connecting(struct conf *c)
         dal_dsn_free(dsn);
 }
 
+/*
+ * A peer that takes everything and never answers: neither the sign of life that the pool asks for, nor a new
+ * connect, waits for longer than it may.
+ */
+static void connect__a_pool_does_not_wait_for_a_black_hole(struct conf *c)
+{
+        dal_pool_options options = DAL_POOL_OPTIONS_INIT;
+        struct conf_proxy *proxy;
+        dal_pool *pool = NULL;
+        dal_conn *conn = NULL;
+        dal_dsn *dsn = NULL;
+        char url[1200];
+        int64_t begun, took_ms;
+
+        if (!c->q->has_port)
+                return;
+        proxy = conf_proxy_new(c, url, sizeof url);
+        OK(dal_dsn_parse(url, &dsn, &c->err));
+        options.max_size = 2;
+        options.validate_after_ms = 1;
+        OK(dal_pool_new(c->driver, dsn, &options, &pool, &c->err));
+        dal_dsn_free(dsn);
+        OK(dal_pool_acquire(pool, false, SOON, &conn, &c->err));
+        assert_int_equal(conf_number(c, conn, &conf_count_accounts, DAL_NO_PARAMS), 0);
+        dal_pool_release(pool, conn);
+        conf_proxy_freeze(proxy);
+        conf_sleep_ms(20); /* now it is idle for longer than validate_after_ms */
+        begun = dal_clock_now();
+        FAILS(dal_pool_acquire(pool, false, dal_clock_after_ms(400), &conn, &c->err), DEADLINE);
+        took_ms = (dal_clock_now() - begun) / 1000000;
+        assert_in_range(took_ms, 390, 1500);
+        assert_true(c->err.not_sent);
+        assert_int_equal(dal_pool_get_stats(pool).idle, 0);
+        assert_int_equal(dal_pool_get_stats(pool).leased, 0);
+        dal_pool_close(pool);
+        OK(dal_pool_free(pool, &c->err));
+        conf_proxy_free(proxy);
+}
+
 static dal_status credentials(void *arg, const dal_dsn *dsn, char *user, size_t user_size, char *password,
                               size_t password_size, dal_error *err)
 {
@@ -242,6 +282,7 @@ const struct conf_case connect_conf[] = {
         CONF_CASE(connect__closed_port),
         CONF_CASE(connect__unknown_host),
         CONF_CASE(connect__deadline_while_connecting),
+        CONF_CASE(connect__a_pool_does_not_wait_for_a_black_hole),
         CONF_CASE(connect__credentials_by_callback),
         CONF_CASE(connect__service_is_shown),
         CONF_CASE(connect__too_long_service_refused),

@@ -159,6 +159,71 @@ static void killed__single_statement_on_an_idle_connection(struct conf *c)
         conf_cluster_end(c, cluster);
 }
 
+/* The same for a query to all shards. */
+static void killed__fan_out_on_an_idle_connection(struct conf *c)
+{
+        dal_cluster_options options = DAL_CLUSTER_OPTIONS_INIT;
+        dal_cluster *cluster;
+        dal_rows *rows = NULL;
+
+        options.pool.max_size = 1;
+        cluster = conf_cluster(c, &options);
+        fault_kill(c, session_of(c, cluster));
+        OK(dal_fanout_query(cluster, &conf_count_accounts, DAL_NO_PARAMS, &rows, &c->err));
+        OK(dal_rows_first(rows, &c->err));
+        dal_rows_close(rows);
+        conf_cluster_end(c, cluster);
+}
+
+/* Some rows were read, the rest never comes: that is a failure, not their end. */
+static void killed__while_rows_are_open(struct conf *c)
+{
+        dal_conn *conn = conf_open(c, NULL);
+        dal_rows *rows = NULL;
+        int64_t n_rows = 0;
+        bool found = true;
+        dal_status s;
+
+        OK(dal_conn_query(conn, &conf_stream, DAL_PARAMS(dal_int64(100000)), SOON, &rows, &c->err));
+        OK(dal_rows_next(rows, &found, &c->err));
+        assert_true(found);
+        fault_kill(c, dal_conn_info(conn)->session_id);
+        while ((s = dal_rows_next(rows, &found, &c->err)) == DAL_OK && found)
+                n_rows++;
+        if (s == DAL_OK)
+                assert_int_equal(n_rows, 99999); /* all had been sent before */
+        else
+                FAILS(s, CONNECTION_LOST);
+        dal_rows_close(rows);
+        FAILS(dal_conn_exec(conn, &conf_add_account, DAL_PARAMS(dal_int64(1), dal_int64(1)), SOON, NULL,
+                            &c->err),
+              CONNECTION_LOST);
+        dal_conn_close(conn);
+}
+
+/* The end of an encrypted session is told like that of any other, in words. */
+static void killed__while_encrypted(struct conf *c)
+{
+        char url[1200];
+        dal_dsn *dsn = NULL;
+        dal_conn *conn = NULL;
+
+        if (!c->q->has_login)
+                return;
+        conf_url_with(url, sizeof url, c->url, "sslmode", "require");
+        OK(dal_dsn_parse(url, &dsn, &c->err));
+        OK(dal_conn_open(c->driver, dsn, NULL, SOON, &conn, &c->err));
+        dal_dsn_free(dsn);
+        assert_true(dal_conn_info(conn)->tls);
+        fault_kill(c, dal_conn_info(conn)->session_id);
+        FAILS(dal_conn_exec(conn, &conf_add_account, DAL_PARAMS(dal_int64(1), dal_int64(1)), SOON, NULL,
+                            &c->err),
+              CONNECTION_LOST);
+        assert_null(strstr(c->err.message, "(null)"));
+        assert_null(strstr(c->err.message, "error code"));
+        dal_conn_close(conn);
+}
+
 static void *kill_later(void *arg)
 {
         struct victim *v = arg;
@@ -283,6 +348,9 @@ const struct conf_case killed_fault[] = {
         CONF_CASE(killed__on_a_plain_connection_stays_lost),
         CONF_CASE(killed__while_idle_in_the_pool),
         CONF_CASE(killed__single_statement_on_an_idle_connection),
+        CONF_CASE(killed__fan_out_on_an_idle_connection),
+        CONF_CASE(killed__while_rows_are_open),
+        CONF_CASE(killed__while_encrypted),
         CONF_CASE(killed__during_a_statement),
         CONF_CASE(killed__under_load_nothing_is_half_done),
         {NULL, NULL},
