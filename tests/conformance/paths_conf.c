@@ -281,6 +281,13 @@ static void paths__times_at_the_edges(struct conf *c)
                        "2026-11-21 10:00:00.123457"),
                 SERVED(POSTGRES, "SELECT '2026-03-29 02:30:00 Europe/Berlin'::timestamptz", TIMESTAMP,
                        "2026-03-29 01:30:00.000000"),
+                /* The session is in UTC, so that the server's own functions speak of the same instants. */
+                SERVED(POSTGRES, "SELECT to_timestamp(1774746000)", TIMESTAMP, "2026-03-29 01:00:00.000000"),
+                SERVED(POSTGRES, "SELECT to_timestamp(1774746000)::timestamp", TIMESTAMP,
+                       "2026-03-29 01:00:00.000000"),
+                SERVED(MYSQL | MARIADB, "SELECT FROM_UNIXTIME(1774746000)", TIMESTAMP,
+                       "2026-03-29 01:00:00.000000"),
+                SERVED(MYSQL | MARIADB, "SELECT UNIX_TIMESTAMP('2026-03-29 01:00:00')", INT64, "1774746000"),
                 SERVED(MYSQL | MARIADB, "SELECT midnight FROM conf_odd", TIMESTAMP,
                        "2026-11-21 00:00:00.000000"),
                 SERVED(MYSQL | MARIADB, "SELECT ms FROM conf_odd", TIMESTAMP, "2026-11-21 10:20:30.500000"),
