@@ -95,6 +95,28 @@ static void balance(void *arg, dal_fake_call *call)
                 dal_fake_call_row(call, (dal_params){&cells[1], 1});
 }
 
+static void balance_locked(void *arg, dal_fake_call *call)
+{
+        const dal_value *cells;
+        bool found;
+
+        (void)arg;
+        dal_fake_call_columns(call, &account_columns[1], 1);
+        if (dal_fake_store_get(call, "account", int_param(call, 0), true, &cells, &found) && found)
+                dal_fake_call_row(call, (dal_params){&cells[1], 1});
+}
+
+static void set_versioned(void *arg, dal_fake_call *call)
+{
+        const dal_value *cells;
+        bool found;
+
+        (void)arg;
+        if (dal_fake_store_get(call, "account", int_param(call, 1), true, &cells, &found) && found &&
+            cells[1].as.int64 == int_param(call, 2))
+                set_account(call, int_param(call, 1), int_param(call, 0), false);
+}
+
 static void minus(void *arg, dal_fake_call *call)
 {
         const dal_value *cells;
@@ -293,6 +315,9 @@ bool conf_fake_answers(dal_fake_server *server)
                 {"UPDATE conf_account SET balance = ? WHERE id = ?", set_balance, NULL},
                 {"SELECT balance FROM conf_account WHERE id = ?", balance, NULL},
                 {"balance", balance, NULL},
+                {"balance_locked", balance_locked, NULL},
+                {"set_balance", set_balance, NULL},
+                {"set_versioned", set_versioned, NULL},
                 {"minus", minus, NULL},
                 {"remove_account", remove_account, NULL},
                 {"all_accounts", all_accounts, NULL},
