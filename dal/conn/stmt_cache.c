@@ -101,14 +101,41 @@ void dal__stmt_cache_fini(dal__stmt_cache *cache, void *driver_conn)
 
 /* Commands that leave something behind in the session. */
 static const char *const session_commands[] = {
-        "SET",    "RESET",  "DISCARD", "LISTEN", "UNLISTEN", "PRAGMA",  "USE",
-        "ATTACH", "DETACH", "PREPARE", "LOAD",   "DECLARE",  "HANDLER", "LOCK",
+        "SET",
+        "RESET",
+        "DISCARD",
+        "LISTEN",
+        "UNLISTEN",
+        "PRAGMA",
+        "USE",
+        "ATTACH",
+        "DETACH",
+        "PREPARE",
+        "LOAD",
+        "DECLARE",
+        "HANDLER",
+        "LOCK",
+        /* What they run can do any of these, and isn't to be seen in the text. */
+        "CALL",
+        "DO",
+        "EXECUTE",
+        /* Locks of the session. Source: MySQL manual, FLUSH TABLES WITH READ LOCK; MariaDB, BACKUP LOCK */
+        "FLUSH",
+        "BACKUP",
+        /* Compound statements outside of procedures. Source: MariaDB, "Using Compound Statements Outside" */
+        "IF",
+        "CASE",
+        "LOOP",
+        "REPEAT",
+        "WHILE",
+        "FOR",
 };
 
 /* Words and functions that do so wherever they stand. */
 static const char *const session_words[] = {
         "TEMP",
         "TEMPORARY",
+        "pg_temp",
         "set_config",
         "get_lock",
         "pg_advisory_lock",
@@ -150,6 +177,14 @@ static uint8_t effects_of(const dal__token *word, uint32_t i, uint8_t before)
         return effects;
 }
 
+/* A variable of MySQL's, `@x`, lives as long as the session; `@@x` is a setting, which is changed by SET only. */
+static bool is_user_variable(const dal__lexer *lexer, const dal__token *at)
+{
+        return at->kind == DAL__TOKEN_OTHER && at->text[0] == '@' &&
+               (lexer->syntax & DAL_SQL_HASH_COMMENTS) && (at->text == lexer->text || at->text[-1] != '@') &&
+               lexer->pos < lexer->size && lexer->text[lexer->pos] != '@';
+}
+
 uint8_t dal__stmt_cache_effects(const char *sql, size_t size, uint32_t syntax)
 {
         dal__lexer lexer;
@@ -163,6 +198,8 @@ uint8_t dal__stmt_cache_effects(const char *sql, size_t size, uint32_t syntax)
                         effects = effects_of(&token, i, effects);
                         /* CREATE LOCAL TEMPORARY TABLE: the word does not count. */
                         i += i != 1 || !IS_ONE_OF(&token, temporary_prefixes);
+                } else if (is_user_variable(&lexer, &token)) {
+                        effects |= DAL__EFFECT_SESSION;
                 } else if (token.kind == DAL__TOKEN_SEMICOLON) {
                         all |= effects;
                         effects = 0;
@@ -224,7 +261,8 @@ static void take_word(lasting *l, const dal__token *word)
         if (IS_ONE_OF(word, lasting_words) || (is_word_of(&l->command, "DECLARE") &&
                                                is_word_of(word, "HOLD") && is_word_of(&l->before, "WITH")))
                 l->surely = true;
-        if ((creates || is_word_of(&l->before, "INTO")) && IS_ONE_OF(word, temporary_words))
+        if ((creates || is_word_of(&l->before, "INTO")) &&
+            (IS_ONE_OF(word, temporary_words) || is_word_of(word, "pg_temp")))
                 l->is_temporary = true;
         if (is_word_of(word, "DROP") && is_word_of(&l->before, "COMMIT"))
                 l->drops_on_commit = true;

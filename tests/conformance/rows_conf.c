@@ -81,6 +81,33 @@ static void rows__early_close_leaves_the_connection_usable(struct conf *c)
         }
 }
 
+/* A hundred million rows: who reads to the end to get rid of them is noticed. */
+static const dal_stmt endless =
+        DAL_STMT("endless",
+                 "SELECT a.d FROM conf_digit a CROSS JOIN conf_digit b CROSS JOIN conf_digit c CROSS JOIN "
+                 "conf_digit d CROSS JOIN conf_digit e CROSS JOIN conf_digit f CROSS JOIN conf_digit g "
+                 "CROSS JOIN conf_digit h",
+                 .postgres = "SELECT generate_series(0, 99999999::bigint) AS n", .flags = DAL_STMT_STREAM);
+
+/* Within a bound, and without the connection: in a transaction its work would be lost with it. */
+static void rows__early_close_of_an_endless_stream_is_quick(struct conf *c)
+{
+        int64_t begun, took_ms;
+        dal_rows *rows = NULL;
+        bool found = false;
+
+        if (c->server)
+                return; /* the fake server's rows are all there before the first is asked for */
+        OK(dal_conn_query(c->conn, &endless, DAL_NO_PARAMS, SOON, &rows, &c->err));
+        OK(dal_rows_next(rows, &found, &c->err));
+        assert_true(found);
+        begun = dal_clock_now();
+        dal_rows_close(rows);
+        took_ms = (dal_clock_now() - begun) / 1000000;
+        assert_true(took_ms < 3000);
+        check_usable(c);
+}
+
 static void rows__streams_a_hundred_thousand(struct conf *c)
 {
         int64_t n, sum;
@@ -220,6 +247,7 @@ static void rows__close_accepts_null(struct conf *c)
 const struct conf_case rows_conf[] = {
         CONF_CASE(rows__busy_while_open),
         CONF_CASE(rows__early_close_leaves_the_connection_usable),
+        CONF_CASE(rows__early_close_of_an_endless_stream_is_quick),
         CONF_CASE(rows__streams_a_hundred_thousand),
         CONF_CASE(rows__error_after_some_rows_is_an_error),
         CONF_CASE(rows__closed_before_its_error),
