@@ -67,6 +67,15 @@ struct plain {
         size_t first, last; /* of the digits that are not zero; first == size: it is zero */
 };
 
+/* A cell's text doesn't end with a NUL. */
+static int64_t exponent_of(const char *text, size_t size)
+{
+        char copy[16];
+
+        snprintf(copy, sizeof copy, "%.*s", (int)size, text);
+        return strtol(copy, NULL, 10);
+}
+
 static struct plain plain_of(const char *text, size_t size)
 {
         struct plain p = {text, size, text[0] == '-', 0, size, 0};
@@ -89,7 +98,7 @@ static struct plain plain_of(const char *text, size_t size)
         }
         p.point = (n_whole < 0 ? digits : n_whole) - at_first;
         if (i < size)
-                p.point += strtol(text + i + 1, NULL, 10);
+                p.point += exponent_of(text + i + 1, size - i - 1);
         if (p.first == size)
                 p.negative = false;
         return p;
