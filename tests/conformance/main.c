@@ -14,7 +14,7 @@ int main(int argc, char **argv)
                 values_conf,  statements_conf, stale_conf, rows_conf,    errors_conf,   transactions_conf,
                 cluster_conf, queue_conf, session_conf, deadlines_conf,
                 contention_conf, connect_conf, property_conf, paths_conf,
-                limits_conf,  NULL};
+                limits_conf,  literals_conf, NULL};
         static struct conf c;
         int n_failed;
 

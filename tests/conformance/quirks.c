@@ -167,6 +167,8 @@ static const struct quirks engines[] = {
                 .engine = "mysql",
                 .dialect = DAL_DIALECT_mysql,
                 .ddl = mysql_ddl,
+                /* my_gcvt() for a FLOAT stops at FLT_DIG digits. Source: strings/dtoa.c of both servers; measured. */
+                .text_rounds_float = true,
                 .row_locks = true,
                 /* Source: MySQL manual 17.20.5 "InnoDB Error Handling": a deadlock rolls back the entire
                  * transaction, a duplicate key only the statement. */
@@ -196,6 +198,7 @@ static const struct quirks engines[] = {
                 .engine = "mariadb",
                 .dialect = DAL_DIALECT_mariadb,
                 .ddl = mysql_ddl,
+                .text_rounds_float = true, /* as above */
                 .row_locks = true,
                 .deadlock_ends_tx = true,
                 .error_fails_tx = false,
