@@ -35,13 +35,22 @@ struct quirks {
         bool deadlock_ends_tx;   /* the server itself ends the victim's transaction */
         bool error_fails_tx;     /* the server refuses all that follows an error in a transaction */
         bool first_updater_wins; /* a stale write under REPEATABLE READ is a serialization failure */
-        bool names_unique, names_foreign_key, names_check; /* the error carries the constraint's name */
-        bool names_null_column;                            /* the NOT NULL error carries the column's name */
-        bool counts_round_trips;                           /* there is a server to travel to */
-        bool has_login;                                    /* user and password are checked */
-        bool has_port;                                     /* is reached by TCP */
-        bool ddl_ends_tx;                                  /* DDL commits the open transaction */
-        bool defers_constraints;                           /* has DEFERRABLE INITIALLY DEFERRED */
+        /* The names that an error carries, of conf_names: */
+        uint8_t names_unique, names_foreign_key, names_not_null, names_check;
+        uint8_t names_value;                     /* when a value does not fit its column */
+        uint8_t names_no_table, names_no_column; /* when something does not exist */
+        const char *end_session;    /* ends the session of the number ?; NULL = there are no sessions */
+        const char *limit_idle;     /* makes the server end an idle transaction soon; NULL = it can't */
+        const char *crowd_setup;    /* makes ? take one connection; NULL = a test can't */
+        const char *crowd_teardown; /* and takes that back */
+        const char *crowd_key;      /* what ? is in a URL */
+        const char *packet_limit; /* asks for the bytes that a request may have; NULL = as good as no limit */
+        bool commit_may_conflict; /* SERIALIZABLE is checked when a transaction commits */
+        bool counts_round_trips;  /* there is a server to travel to */
+        bool has_login;           /* user and password are checked */
+        bool has_port;            /* is reached by TCP */
+        bool ddl_ends_tx;         /* DDL commits the open transaction */
+        bool defers_constraints;  /* has DEFERRABLE INITIALLY DEFERRED */
         uint32_t decimal_whole, decimal_scale; /* digits before and behind the point in column conf_value.n */
         uint32_t expression_types; /* bit per dal_type: `SELECT ?` gives the parameter back as that type */
         bool narrow_columns;       /* a SMALLINT column holds no more than 16 bits */
@@ -49,6 +58,21 @@ struct quirks {
         bool keeps_negative_zero;  /* a double column tells -0.0 from 0.0 */
         const char *service_key;   /* a new session names its service by these words, one byte and the name */
         char service_separator;
+        bool is_pooler;             /* a transaction pooler is in between: no session is ours */
+        const char *count_prepared; /* query: statements that the session has prepared, itself apart */
+        const char
+                *forget_prepared; /* command: the session forgets them, as behind a pooler; names are SQL's */
+        const char *show_limits;  /* query: the statement and the lock limit, "300ms 200ms" */
+        const char *zone_setting; /* a database's own setting of the time zone */
+        const char
+                *hour_of_midnight; /* query: the hour, in the session's zone, of an instant at midnight UTC */
+        const char *const *local_changes; /* what changes the session up to the transaction's end only */
+};
+
+enum conf_names {
+        CONF_TABLE = 1,
+        CONF_COLUMN = 2,
+        CONF_CONSTRAINT = 4
 };
 
 struct conf {
@@ -136,6 +160,7 @@ extern const dal_stmt conf_sleep;          /* takes ten seconds */
 
 extern const struct conf_case values_conf[], statements_conf[], stale_conf[], rows_conf[], errors_conf[],
         transactions_conf[], cluster_conf[], queue_conf[], session_conf[], deadlines_conf[],
-        contention_conf[], connect_conf[], property_conf[], paths_conf[], limits_conf[], literals_conf[];
+        contention_conf[], connect_conf[], property_conf[], paths_conf[], limits_conf[], modes_conf[],
+        literals_conf[];
 
 #endif

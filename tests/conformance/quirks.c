@@ -72,6 +72,57 @@ static const char *const mysql_ddl[] = {
 /* A DOUBLE column turns -0.0 into 0.0. Measured on 10.11. */
 #define MARIADB_VALUES DECIMAL_65, .expression_types = PLAIN_TYPES | TIME_TYPES
 
+#ifdef CONF_POSTGRES
+/* What ends with its transaction. Source: manual, SET, CREATE TABLE, LOCK, DECLARE, 9.28.1 and 13.3.5. */
+static const char *const postgres_local_changes[] = {
+        "SET LOCAL lock_timeout = 5000",
+        "SET CONSTRAINTS ALL IMMEDIATE",
+        "SELECT set_config('dal.conf', 'x', true)",
+        "CREATE TEMPORARY TABLE conf_local (a BIGINT) ON COMMIT DROP",
+        "LOCK TABLE conf_item IN SHARE MODE",
+        "SELECT pg_advisory_xact_lock(4711)",
+        "DECLARE conf_cursor CURSOR FOR SELECT 1",
+        "SELECT COUNT(*) AS temp FROM conf_item",
+        NULL};
+
+/*
+ * Fields t, n and c of an error; none for what does not exist. CREATE DATABASE's limit holds for all but superusers.
+ * Source: manual 55.8 "Error and Notice Message Fields", CREATE DATABASE
+ */
+#define POSTGRES_ERRORS                                                                                      \
+        .names_unique = CONF_TABLE | CONF_CONSTRAINT, .names_foreign_key = CONF_TABLE | CONF_CONSTRAINT,     \
+        .names_not_null = CONF_TABLE | CONF_COLUMN, .names_check = CONF_TABLE | CONF_CONSTRAINT,             \
+        .end_session = "SELECT pg_terminate_backend(?)",                                                     \
+        .limit_idle = "SET LOCAL idle_in_transaction_session_timeout = 100", .commit_may_conflict = true
+#define POSTGRES_CROWD                                                                                       \
+        .crowd_setup = "CREATE DATABASE ? CONNECTION LIMIT 1", .crowd_teardown = "DROP DATABASE ?",          \
+        .crowd_key = "dbname"
+
+/*
+ * PostgreSQL, straight or behind a pooler. Sources, of the PostgreSQL 15 manual:
+ *   error_fails_tx: appendix A, 25P02 in_failed_sql_transaction
+ *   first_updater_wins: 13.2.2: "could not serialize access due to concurrent update"
+ *   commit_may_conflict: 13.2.3: a dangerous pattern may be found by COMMIT
+ *   defers_constraints: SET CONSTRAINTS
+ *   service_key: 55.7, StartupMessage: name and value, each ended by a zero byte
+ *   count_prepared: 54.17 pg_prepared_statements
+ *   forget_prepared: DEALLOCATE
+ *   zone_setting: ALTER DATABASE
+ */
+#define POSTGRES_SERVER                                                                                      \
+        .driver = dal_driver_postgres, POSTGRES_VALUES, .engine = "postgresql",                              \
+        .dialect = DAL_DIALECT_postgres, .ddl = postgres_ddl, .row_locks = true, .error_fails_tx = true,     \
+        .first_updater_wins = true, POSTGRES_ERRORS, .counts_round_trips = true, .has_login = true,          \
+        .has_port = true, .defers_constraints = true, .service_key = "application_name",                     \
+        .count_prepared = "SELECT COUNT(*) FROM pg_prepared_statements WHERE NOT from_sql",                  \
+        .forget_prepared = "DEALLOCATE ALL",                                                                 \
+        .show_limits =                                                                                       \
+                "SELECT current_setting('statement_timeout') || ' ' || current_setting('lock_timeout')",     \
+        .zone_setting = "timezone",                                                                          \
+        .hour_of_midnight = "SELECT to_char(TIMESTAMPTZ '2026-11-21 00:00:00+00', 'HH24')",                  \
+        .local_changes = postgres_local_changes
+#endif
+
 static const struct quirks engines[] = {
         {
                 .name = "fake",
@@ -83,10 +134,9 @@ static const struct quirks engines[] = {
                 .row_locks = true,
                 .error_fails_tx = true,
                 .first_updater_wins = true,
-                .names_unique = true,
-                .names_foreign_key = true,
-                .names_check = true,
-                .names_null_column = false,
+                .names_unique = CONF_CONSTRAINT,
+                .names_foreign_key = CONF_CONSTRAINT,
+                .names_check = CONF_CONSTRAINT,
                 .counts_round_trips = true,
         },
         {
@@ -99,9 +149,9 @@ static const struct quirks engines[] = {
                 .row_locks = true,
                 .deadlock_ends_tx = true,
                 .first_updater_wins = true,
-                .names_unique = true,
-                .names_foreign_key = true,
-                .names_check = true,
+                .names_unique = CONF_CONSTRAINT,
+                .names_foreign_key = CONF_CONSTRAINT,
+                .names_check = CONF_CONSTRAINT,
                 .counts_round_trips = true,
         },
 #ifdef CONF_SQLITE
@@ -121,8 +171,11 @@ static const struct quirks engines[] = {
                  * SQLite 3.40 says "CHECK constraint failed: NAME" and "NOT NULL constraint failed:
                  * TABLE.COLUMN", but for UNIQUE only the columns and for a foreign key nothing. Measured.
                  */
-                .names_check = true,
-                .names_null_column = true,
+                .names_unique = CONF_TABLE | CONF_COLUMN,
+                .names_not_null = CONF_TABLE | CONF_COLUMN,
+                .names_check = CONF_CONSTRAINT,
+                .names_no_table = CONF_TABLE,
+                .names_no_column = CONF_COLUMN,
                 /* Source: sqlite.org/foreignkeys.html, 4.2 "Deferred Foreign Key Constraints". */
                 .defers_constraints = true,
         },
@@ -130,29 +183,17 @@ static const struct quirks engines[] = {
 #ifdef CONF_POSTGRES
         {
                 .name = "postgres",
-                /* Source: manual 55.7, StartupMessage: name and value, each ended by a zero byte. */
-                .service_key = "application_name",
-                .driver = dal_driver_postgres,
-                POSTGRES_VALUES,
+                POSTGRES_SERVER,
+                POSTGRES_CROWD,
                 .env = "DAL_TEST_POSTGRES",
-                .engine = "postgresql",
-                .dialect = DAL_DIALECT_postgres,
-                .ddl = postgres_ddl,
-                .row_locks = true,
-                /* Source: PostgreSQL 15 manual, appendix A, 25P02 in_failed_sql_transaction. */
-                .error_fails_tx = true,
-                /* Source: manual 13.2.2: "could not serialize access due to concurrent update". */
-                .first_updater_wins = true,
-                /* Source: manual 55.8 "Error and Notice Message Fields", fields n, t and c. */
-                .names_unique = true,
-                .names_foreign_key = true,
-                .names_check = true,
-                .names_null_column = true,
-                .counts_round_trips = true,
-                .has_login = true,
-                .has_port = true,
-                /* Source: manual, SET CONSTRAINTS. */
-                .defers_constraints = true,
+        },
+        {
+                .name = "pgbouncer",
+                POSTGRES_SERVER,
+                .env = "DAL_TEST_PGBOUNCER",
+                .admin_env = "DAL_TEST_POSTGRES",
+                .mode = "unnamed",
+                .is_pooler = true,
         },
 #endif
 #ifdef CONF_MYSQL
@@ -177,10 +218,19 @@ static const struct quirks engines[] = {
                 /* A stale write under REPEATABLE READ succeeds. Measured on 9.7. */
                 .first_updater_wins = false,
                 /* Names stand in the messages of errors 1062, 1452, 3819 and 1048. */
-                .names_unique = true,
-                .names_foreign_key = true,
-                .names_check = true,
-                .names_null_column = true,
+                .names_unique = CONF_TABLE | CONF_CONSTRAINT,
+                .names_foreign_key = CONF_TABLE | CONF_COLUMN | CONF_CONSTRAINT,
+                .names_not_null = CONF_COLUMN,
+                .names_check = CONF_CONSTRAINT,
+                .names_value = CONF_COLUMN,
+                .names_no_table = CONF_TABLE,
+                .names_no_column = CONF_COLUMN,
+                .end_session = "KILL ?",
+                /* Source: manual, CREATE USER, resource options. Error 1226. */
+                .crowd_setup = "CREATE USER ? IDENTIFIED BY 'conf' WITH MAX_USER_CONNECTIONS 1",
+                .crowd_teardown = "DROP USER ?",
+                .crowd_key = "user",
+                .packet_limit = "SELECT @@max_allowed_packet",
                 .counts_round_trips = true,
                 .has_login = true,
                 .has_port = true,
@@ -207,10 +257,19 @@ static const struct quirks engines[] = {
                  */
                 .first_updater_wins = false,
                 /* Names stand in the messages of errors 1062, 1452, 4025 and 1048. */
-                .names_unique = true,
-                .names_foreign_key = true,
-                .names_check = true,
-                .names_null_column = true,
+                .names_unique = CONF_CONSTRAINT,
+                .names_foreign_key = CONF_TABLE | CONF_COLUMN | CONF_CONSTRAINT,
+                .names_not_null = CONF_COLUMN,
+                .names_check = CONF_TABLE | CONF_CONSTRAINT,
+                .names_value = CONF_COLUMN,
+                .names_no_table = CONF_TABLE,
+                .names_no_column = CONF_COLUMN,
+                .end_session = "KILL ?",
+                /* Source: documentation, CREATE USER, resource limits. Error 1226. */
+                .crowd_setup = "CREATE USER ? IDENTIFIED BY 'conf' WITH MAX_USER_CONNECTIONS 1",
+                .crowd_teardown = "DROP USER ?",
+                .crowd_key = "user",
+                .packet_limit = "SELECT @@max_allowed_packet",
                 .counts_round_trips = true,
                 .has_login = true,
                 .has_port = true,
