@@ -284,6 +284,35 @@ static void test_pool__an_open_transaction_is_rolled_back_on_release(void **stat
         end_rig(&rig);
 }
 
+/* BEGIN was answered by an error; whether a transaction is open all the same, only the server knows. */
+static void test_pool__the_servers_word_tells_what_an_interrupted_begin_left(void **state)
+{
+        dal_value value = dal_int64(1);
+
+        (void)state;
+        for (int executed = 0; executed < 2; executed++) {
+                dal_fake_fault fault = {.match = "BEGIN", .error_class = DAL_CLASS_CANCELED};
+                dal_pool_options options = small_pool(1);
+                struct rig rig = new_rig(&options);
+                dal_conn *conn = lease(&rig);
+
+                fault.executed = executed;
+                assert_true(dal_fake_inject(rig.server, &fault));
+                assert_int_equal(dal_conn_begin(conn, DAL_ISOLATION_DEFAULT, false, DAL_FOREVER, &rig.err),
+                                 DAL_OK);
+                assert_int_equal(
+                        dal_conn_exec(conn, &put_row, (dal_params){&value, 1}, DAL_FOREVER, NULL, &rig.err),
+                        DAL_ERR_CANCELED);
+                assert_int_equal(dal_fake_get_stats(rig.server).n_in_tx, executed);
+                dal_pool_release(rig.pool, conn);
+                assert_int_equal(dal_fake_journal_count(rig.server, "ROLLBACK"), executed);
+                assert_int_equal(dal_fake_get_stats(rig.server).n_in_tx, 0);
+                assert_ptr_equal(lease(&rig), conn);
+                dal_pool_release(rig.pool, conn);
+                end_rig(&rig);
+        }
+}
+
 static void test_pool__a_broken_connection_is_replaced_for_the_next_waiter(void **state)
 {
         dal_pool_options options = small_pool(1);
@@ -524,6 +553,7 @@ int main(void)
                 cmocka_unit_test(test_pool__leases_may_be_given_back_by_another_thread),
                 cmocka_unit_test(test_pool__a_connection_counts_until_it_is_closed),
                 cmocka_unit_test(test_pool__an_open_transaction_is_rolled_back_on_release),
+                cmocka_unit_test(test_pool__the_servers_word_tells_what_an_interrupted_begin_left),
                 cmocka_unit_test(test_pool__a_broken_connection_is_replaced_for_the_next_waiter),
                 cmocka_unit_test(test_pool__the_wanted_mode_is_preferred),
                 cmocka_unit_test(test_pool__close_sends_waiters_away_and_drain_names_holders),
