@@ -12,14 +12,15 @@ struct backoff {
 static struct backoff backoff_of(dal_error_class error_class)
 {
         switch ((int)error_class) {
-        case DAL_CLASS_TOO_MANY_CONNECTIONS:
-                return (struct backoff){100, 2000}; /* the server needs room, not company */
         case DAL_CLASS_READ_ONLY_SERVER:
-        case DAL_CLASS_CONNECTION_LOST:
+                return (struct backoff){250, 1000}; /* a fail-over takes seconds */
+        case DAL_CLASS_TOO_MANY_CONNECTIONS:
         case DAL_CLASS_CONNECT_FAILED:
+                return (struct backoff){100, 1000}; /* the server needs room, not company */
+        case DAL_CLASS_CONNECTION_LOST:
         case DAL_CLASS_TX_TIMEOUT:
                 return (struct backoff){50,
-                                        1000}; /* a fail-over takes seconds, a lost idle connection nothing */
+                                        1000}; /* nothing, for one that was idle; or the server has gone */
         default:
                 return (struct backoff){5, 1000};
         }

@@ -259,6 +259,38 @@ static void session__the_next_user_is_in_the_urls_database(struct conf *c)
         conf_cluster_end(c, cluster);
 }
 
+/* A function's inside can't be seen in the text of its caller; run as a script the session is reset all the same. */
+static void session__what_a_function_hides_is_reset_behind_a_script(struct conf *c)
+{
+        static const dal_stmt look =
+                DAL_STMT("look_hidden", NOTHING,
+                         .postgres = "SELECT CASE current_setting('work_mem') WHEN '231kB' THEN 1 ELSE 0 END",
+                         .mysql = "SELECT @conf_function IS NOT NULL");
+        bool is_postgres = c->q->dialect == DAL_DIALECT_postgres;
+        dal_cluster *cluster;
+        dal_conn *conn = NULL;
+
+        if (is_shared(c) || strcmp(dal_stmt_text(&look, c->q->dialect), NOTHING) == 0)
+                return; /* no functions of the database's own */
+        OK(dal_conn_script(
+                c->conn,
+                is_postgres ? "CREATE FUNCTION conf_function() RETURNS TEXT LANGUAGE sql AS "
+                              "$$ SELECT set_config('work_mem', '231kB', false) $$"
+                            : "CREATE FUNCTION conf_function() RETURNS INT BEGIN SET @conf_function = 1; "
+                              "RETURN 1; END",
+                SOON, &c->err));
+        cluster = one_connection(c);
+        OK(dal_cluster_lease(cluster, 0, &conn, &c->err));
+        OK(dal_conn_script(conn, "SELECT conf_function()", SOON, &c->err));
+        assert_int_equal(conf_number(c, conn, &look, DAL_NO_PARAMS), 1);
+        dal_cluster_release(cluster, 0, conn);
+        OK(dal_cluster_lease(cluster, 0, &conn, &c->err));
+        assert_int_equal(conf_number(c, conn, &look, DAL_NO_PARAMS), 0);
+        dal_cluster_release(cluster, 0, conn);
+        conf_cluster_end(c, cluster);
+        OK(dal_conn_script(c->conn, "DROP FUNCTION conf_function", SOON, &c->err));
+}
+
 /* Everyday statements pay nothing: no reset between two users who left nothing. */
 static void session__a_clean_one_is_not_reset(struct conf *c)
 {
@@ -282,6 +314,7 @@ const struct conf_case session_conf[] = {
         CONF_CASE(session__the_questions_find_what_is_there),
         CONF_CASE(session__a_temporary_table_is_gone_for_the_next_user),
         CONF_CASE(session__the_next_user_is_in_the_urls_database),
+        CONF_CASE(session__what_a_function_hides_is_reset_behind_a_script),
         CONF_CASE(session__a_clean_one_is_not_reset),
         {NULL, NULL},
 };

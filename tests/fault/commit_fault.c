@@ -220,6 +220,58 @@ static void commit__rollback_fails(struct conf *c)
         conf_cluster_end(c, cluster);
 }
 
+/* The pool's count of connections opened by a cluster so far. */
+static uint64_t n_opened(struct conf *c, dal_cluster *cluster)
+{
+        dal_shard_info info;
+
+        OK(dal_cluster_shard_info(cluster, 0, &info, &c->err));
+        return info.pool.n_opened;
+}
+
+/* A server that refuses to begin is told on; the session is none the worse for it. */
+static void commit__begin_refused_keeps_the_connection(struct conf *c)
+{
+        dal_cluster *cluster = conf_cluster(c, NULL);
+        struct work w = {.queued = false};
+
+        if (conf_has_cap(c, DAL_CAP_TX_MODE)) { /* BEGIN is not sent there */
+                conf_cluster_end(c, cluster);
+                return;
+        }
+        assert_true(dal_fake_inject(c->server, &(dal_fake_fault){.at = DAL_FAKE_AT_REQUEST,
+                                                                 .match = "BEGIN",
+                                                                 .error_class = DAL_CLASS_UNSUPPORTED}));
+        FAILS(run(c, cluster, &w, 0), UNSUPPORTED);
+        assert_int_equal(w.n_committed, 0);
+        assert_int_equal(dal_fake_get_stats(c->server).n_in_tx, 0);
+        OK(run(c, cluster, &w, 0));
+        assert_int_equal(n_opened(c, cluster), 1);
+        assert_int_equal(fault_count(c), 1);
+        conf_cluster_end(c, cluster);
+}
+
+/* One that is lost over it is replaced, and nothing was done on it. */
+static void commit__connection_lost_over_begin_is_replaced(struct conf *c)
+{
+        dal_cluster *cluster = conf_cluster(c, NULL);
+        struct work w = {.queued = false};
+
+        if (conf_has_cap(c, DAL_CAP_TX_MODE)) {
+                conf_cluster_end(c, cluster);
+                return;
+        }
+        assert_true(dal_fake_inject(c->server, &(dal_fake_fault){.at = DAL_FAKE_AT_REQUEST,
+                                                                 .match = "BEGIN",
+                                                                 .error_class = DAL_CLASS_CONNECTION_LOST}));
+        OK(run(c, cluster, &w, 0));
+        assert_int_equal(w.n_calls, 2);
+        assert_int_equal(w.n_committed, 1);
+        assert_int_equal(n_opened(c, cluster), 2);
+        assert_int_equal(fault_count(c), 1);
+        conf_cluster_end(c, cluster);
+}
+
 const struct conf_case commit_fault[] = {
         CONF_CASE(commit__reply_lost_after_it_was_done),
         CONF_CASE(commit__reply_lost_before_it_was_done),
@@ -234,5 +286,7 @@ const struct conf_case commit_fault[] = {
         CONF_CASE(commit__constraint_answered_to_it),
         CONF_CASE(commit__single_write_whose_answer_is_lost),
         CONF_CASE(commit__rollback_fails),
+        CONF_CASE(commit__begin_refused_keeps_the_connection),
+        CONF_CASE(commit__connection_lost_over_begin_is_replaced),
         {NULL, NULL},
 };

@@ -57,9 +57,9 @@ static bool first_use(const char *engine)
 
 int main(int argc, char **argv)
 {
-        static const struct conf_case *const topics[] = {life_manners, sigpipe_manners, hosts_manners,
-                                                         fork_manners, locale_manners,  names_manners,
-                                                         NULL};
+        static const struct conf_case *const topics[] = {
+                life_manners,   sigpipe_manners, hosts_manners,  fork_manners,
+                locale_manners, names_manners,   cancel_manners, NULL};
         static struct conf c;
         int n_failed;
 

@@ -36,6 +36,6 @@ dal_status use_briefly(struct conf *c, const char *url, dal_error *err);
 void url_with_tls(struct conf *c, char *out, size_t size);
 
 extern const struct conf_case life_manners[], sigpipe_manners[], hosts_manners[], fork_manners[],
-        locale_manners[], names_manners[];
+        locale_manners[], names_manners[], cancel_manners[];
 
 #endif

@@ -133,8 +133,12 @@ static void test_retry__a_server_in_trouble_is_given_more_time(void **state)
         (void)state;
         check_jitter(DAL_CLASS_CONNECTION_LOST, 1, 50);
         check_jitter(DAL_CLASS_CONNECTION_LOST, 9, 1000);
+        check_jitter(DAL_CLASS_CONNECT_FAILED, 1, 100);
         check_jitter(DAL_CLASS_TOO_MANY_CONNECTIONS, 1, 100);
-        check_jitter(DAL_CLASS_TOO_MANY_CONNECTIONS, 9, 2000);
+        check_jitter(DAL_CLASS_TOO_MANY_CONNECTIONS, 2, 200);
+        check_jitter(DAL_CLASS_TOO_MANY_CONNECTIONS, 9, 1000);
+        check_jitter(DAL_CLASS_READ_ONLY_SERVER, 1, 250);
+        check_jitter(DAL_CLASS_READ_ONLY_SERVER, 3, 1000);
 }
 
 static void test_retry__two_callers_do_not_pause_in_step(void **state)
