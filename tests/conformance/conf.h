@@ -131,6 +131,8 @@ void conf_url_with(char *out, size_t size, const char *url, const char *key, con
 /* Runs a query that gives one integer. */
 int64_t conf_number(struct conf *c, dal_conn *conn, const dal_stmt *stmt, dal_params params);
 bool conf_has_cap(const struct conf *c, uint32_t cap);
+/* Says whether a connection may be opened whose statements travel so: the driver can, and a pooler lets it. */
+bool conf_has_mode(const struct conf *c, dal_statements statements);
 /* Says whether the run's statements travel so: "prepared", "unnamed" or "text". */
 bool conf_is_mode(const struct conf *c, const char *mode);
 /* How often something was prepared: `n` times where anything is. */

@@ -18,15 +18,11 @@
 /* Runs `check` on a connection of each way that the engine has. */
 static void each_way(struct conf *c, void (*check)(struct conf *c, dal_conn *conn, dal_statements way))
 {
-        static const uint32_t caps[] = {[DAL_STATEMENTS_PREPARED] = 0,
-                                        [DAL_STATEMENTS_UNNAMED] = DAL_CAP_UNNAMED,
-                                        [DAL_STATEMENTS_TEXT] = DAL_CAP_TEXT};
-
         for (dal_statements way = DAL_STATEMENTS_PREPARED; way <= DAL_STATEMENTS_TEXT; way++) {
                 dal_conn_options options = DAL_CONN_OPTIONS_INIT;
                 dal_conn *conn;
 
-                if (caps[way] && !conf_has_cap(c, caps[way]))
+                if (!conf_has_mode(c, way))
                         continue;
                 options.statements = way;
                 conn = conf_open(c, &options);

@@ -127,19 +127,16 @@ static void check_all(struct conf *c, const struct served *list, size_t n)
 {
         static const struct {
                 dal_statements statements;
-                uint32_t cap;
                 const char *name;
-        } ways[] = {{DAL_STATEMENTS_PREPARED, 0, "prepared"},
-                    {DAL_STATEMENTS_UNNAMED, DAL_CAP_UNNAMED, "unnamed"},
-                    {DAL_STATEMENTS_TEXT, DAL_CAP_TEXT, "text"}};
+        } ways[] = {{DAL_STATEMENTS_PREPARED, "prepared"},
+                    {DAL_STATEMENTS_UNNAMED, "unnamed"},
+                    {DAL_STATEMENTS_TEXT, "text"}};
 
         for (size_t k = 0; k < sizeof ways / sizeof ways[0]; k++) {
                 dal_conn_options options = DAL_CONN_OPTIONS_INIT;
                 dal_conn *conn;
 
-                if (ways[k].cap && !conf_has_cap(c, ways[k].cap))
-                        continue;
-                if (c->q->mode && strcmp(c->q->mode, ways[k].name) != 0)
+                if (!conf_has_mode(c, ways[k].statements))
                         continue;
                 options.statements = ways[k].statements;
                 conn = conf_open(c, &options);

@@ -288,19 +288,16 @@ static void read_by_every_mode(struct trial *t)
 {
         static const struct {
                 dal_statements statements;
-                uint32_t cap;
                 const char *way;
-        } modes[] = {{DAL_STATEMENTS_PREPARED, 0, "prepared"},
-                     {DAL_STATEMENTS_UNNAMED, DAL_CAP_UNNAMED, "unnamed"},
-                     {DAL_STATEMENTS_TEXT, DAL_CAP_TEXT, "text"}};
+        } modes[] = {{DAL_STATEMENTS_PREPARED, "prepared"},
+                     {DAL_STATEMENTS_UNNAMED, "unnamed"},
+                     {DAL_STATEMENTS_TEXT, "text"}};
 
         for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
                 dal_conn_options options = DAL_CONN_OPTIONS_INIT;
                 dal_conn *conn;
 
-                if (modes[i].cap && !conf_has_cap(t->c, modes[i].cap))
-                        continue;
-                if (t->c->q->mode && strcmp(t->c->q->mode, modes[i].way) != 0)
+                if (!conf_has_mode(t->c, modes[i].statements))
                         continue;
                 options.statements = modes[i].statements;
                 conn = conf_open(t->c, &options);
