@@ -465,7 +465,7 @@ static void errors__too_many_connections(struct conf *c)
         why = c->err;
         dal_conn_close(first);
         dal_conn_close(second);
-        for (int i = 0; i < 100 && first; i++) { /* a session ends a moment after its connection */
+        for (int i = 0; i < 100; i++) { /* a session ends a moment after its connection */
                 if (run_with(c, c->q->crowd_teardown, name) == DAL_OK)
                         break;
                 conf_sleep_ms(20);
