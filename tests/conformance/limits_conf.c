@@ -241,6 +241,22 @@ static void limits__null_where_nothing_else_is(struct conf *c)
         }
 }
 
+/* Where the engine would call a parameter text that stands alone, the statement says that it is bytes. */
+static void limits__bytes_in_an_expression(struct conf *c)
+{
+        static const dal_stmt one = DAL_STMT("bytes_alone", "SELECT ?", .mysql = "SELECT CAST(? AS BINARY)");
+        char *bytes = make_bytes(300);
+        dal_rows *rows = NULL;
+
+        if (!c->server) { /* which has no expressions */
+                OK(dal_conn_query(c->conn, &one, DAL_PARAMS(dal_bytes(bytes, 300)), SOON, &rows, &c->err));
+                OK(dal_rows_first(rows, &c->err));
+                check_bytes(c, rows, bytes, 300);
+                dal_rows_close(rows);
+        }
+        free(bytes);
+}
+
 static const int64_t instants[] = {
         INT64_C(1774746000000000), /* 2026-03-29 01:00 UTC: clocks leap from 2 to 3 in Berlin */
         INT64_C(1774749599999999), /* 02:59:59.999999 there never was */
@@ -367,6 +383,7 @@ const struct conf_case limits_conf[] = {
         CONF_CASE(limits__two_gibibytes_and_more_are_not_sent),
         CONF_CASE(limits__more_than_the_server_takes_is_not_sent),
         CONF_CASE(limits__null_where_nothing_else_is),
+        CONF_CASE(limits__bytes_in_an_expression),
         CONF_CASE(limits__the_zone_of_the_program_shifts_no_instant),
         CONF_CASE(limits__settings_of_the_session_change_no_value),
         {NULL, NULL},
