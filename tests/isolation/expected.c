@@ -74,9 +74,9 @@ struct row {
  * PostgreSQL: manual 13.2.1 to 13.2.3. Under REPEATABLE READ who writes a row that was changed since its
  * snapshot gets "could not serialize access due to concurrent update"; SERIALIZABLE adds the check for
  * read/write dependencies.
- * MySQL, MariaDB: MySQL manual 17.7.2.1 "Transaction Isolation Levels" (SERIALIZABLE turns a plain SELECT into
- * a locking one) and 17.7.2.3 "Consistent Nonlocking Reads" (the snapshot is for SELECT; UPDATE and DELETE see,
- * and change, what others have committed since).
+ * MySQL, MariaDB: MySQL manual 17.7.2.1 "Transaction Isolation Levels" (SERIALIZABLE turns a plain SELECT
+ * into a locking one) and 17.7.2.3 "Consistent Nonlocking Reads" (the snapshot is for SELECT; UPDATE and
+ * DELETE see, and change, what others have committed since).
  * MariaDB with innodb_snapshot_isolation: MariaDB documentation, "InnoDB System Variables": a write to a row
  * that is newer than the snapshot fails with ER_CHECKREAD (1020).
  */

@@ -437,6 +437,7 @@ void iso_play(struct conf *c, const struct iso_engine *engine, const struct iso_
         struct play p;
 
         memset(&p, 0, sizeof p);
+        memset(&c->err, 0, sizeof c->err);
         p.engine = engine;
         p.level = level;
         begin_play(c, &p, script, setup);
@@ -454,5 +455,7 @@ void iso_play(struct conf *c, const struct iso_engine *engine, const struct iso_
         out->outcome = judge(&p, script);
         describe(&p, out);
         if (!settled)
-                fail_msg("%s did not come to its end: %s", script->code, out->text);
+                fail_msg("%s did not come to its end: %s; the last thing that failed when the server was "
+                         "asked: %s",
+                         script->code, out->text, c->err.message);
 }
