@@ -90,12 +90,16 @@ dal_status dal__mysql_check_size(const dal__mysql_conn *conn, uint64_t size, dal
 /* Asks for what later requests are checked against. */
 static dal_status read_limits(dal__mysql_conn *conn, dal_deadline deadline, dal_error *err)
 {
-        static const char sql[] = "SELECT @@max_allowed_packet, CONNECTION_ID(), @@max_prepared_stmt_count";
+        static const char *const texts[] = {
+                "SELECT @@max_allowed_packet, CONNECTION_ID(), @@max_prepared_stmt_count, NULL",
+                "SELECT @@max_allowed_packet, CONNECTION_ID(), @@max_prepared_stmt_count, CURRENT_ROLE()"};
+        const char *sql = texts[conn->dialect == DAL_DIALECT_mariadb];
         MYSQL_RES *rows = NULL;
         MYSQL_ROW row = NULL;
+        dal_status s = DAL_OK;
 
         dal__mysql_begin(conn, deadline, false);
-        if (mysql_real_query(conn->mysql, sql, sizeof sql - 1) == 0)
+        if (mysql_real_query(conn->mysql, sql, (unsigned long)strlen(sql)) == 0)
                 rows = mysql_store_result(conn->mysql);
         dal__mysql_end(conn);
         if (!rows)
@@ -108,8 +112,10 @@ static dal_status read_limits(dal__mysql_conn *conn, dal_deadline deadline, dal_
                 conn->session_id = strtoull(row[1], NULL, 10);
         if (row && row[2])
                 conn->max_prepared = (uint32_t)strtoul(row[2], NULL, 10);
+        if (row && row[3] && !(conn->role = dal_mem_strdup(row[3], strlen(row[3]))))
+                s = dal_error_set(err, DAL_CLASS_NO_MEMORY, "out of memory for a connection");
         mysql_free_result(rows);
-        return DAL_OK;
+        return s;
 }
 
 static dal_status find_facts(dal__mysql_conn *conn, dal_error *err)
@@ -164,7 +170,31 @@ static void mysql_slot_close(void *state)
         dal__mysql_watchdog_free(conn->watchdog);
         dal__mysql_target_release(conn->target);
         dal_mem_free(conn->queue);
+        dal_mem_free(conn->role);
         memset(conn, 0, sizeof *conn);
+}
+
+/*
+ * A reset leaves the role that the last user went to, on both servers: measured. MySQL knows which ones the account
+ * begins with; MariaDB is told.
+ */
+static dal_status give_up_role(dal__mysql_conn *conn, dal_deadline deadline, dal_error *err)
+{
+        char sql[600] = "SET ROLE DEFAULT"; /* a role's name has at most 128 characters of 4 bytes */
+        size_t n = strlen(sql);
+
+        if (conn->dialect == DAL_DIALECT_mariadb && conn->role) {
+                n = (size_t)snprintf(sql, sizeof sql, "SET ROLE `");
+                for (const char *at = conn->role; *at && n < sizeof sql - 3; at++) {
+                        if (*at == '`')
+                                sql[n++] = '`';
+                        sql[n++] = *at;
+                }
+                sql[n++] = '`';
+        } else if (conn->dialect == DAL_DIALECT_mariadb) {
+                n = (size_t)snprintf(sql, sizeof sql, "SET ROLE NONE");
+        }
+        return dal__mysql_tx_text(conn, sql, n, false, deadline, err);
 }
 
 static dal_status mysql_slot_reset(void *state, dal_deadline deadline, dal_error *err)
@@ -183,7 +213,8 @@ static dal_status mysql_slot_reset(void *state, dal_deadline deadline, dal_error
         /* The server has dropped the prepared statements; each is prepared anew when it is next used. */
         conn->generation++;
         conn->tx_open = conn->in_trans = conn->limits_changed = false;
-        return dal__mysql_tx_setup(conn, deadline, err);
+        s = dal__mysql_tx_setup(conn, deadline, err);
+        return s ? s : give_up_role(conn, deadline, err);
 }
 
 static dal_status mysql_slot_ping(void *state, dal_deadline deadline, dal_error *err)

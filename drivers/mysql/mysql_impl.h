@@ -307,6 +307,7 @@ struct dal__mysql_conn {
         dal_statements statements;
         dal_deadline prepare_again; /* not before, as the server was full of statements; 0 = it was not */
         dal_dialect dialect;
+        char *role;    /* MariaDB: the one that the session began with; NULL = none */
         bool broken;   /* only close is legal */
         bool tx_mode;  /* autocommit is off */
         bool tx_open;  /* between BEGIN and COMMIT or ROLLBACK */

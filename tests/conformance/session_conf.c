@@ -259,6 +259,36 @@ static void session__the_next_user_is_in_the_urls_database(struct conf *c)
         conf_cluster_end(c, cluster);
 }
 
+/* Roles belong to the whole server, so this one has the name of the run, and goes at its end. */
+static void session__a_role_is_given_up(struct conf *c)
+{
+        static const dal_stmt look =
+                DAL_STMT("look_at_role", NOTHING, .mysql = "SELECT CURRENT_ROLE() <> 'NONE'",
+                         .mariadb = "SELECT CURRENT_ROLE() IS NOT NULL");
+        char sql[160];
+        dal_cluster *cluster;
+        dal_conn *conn = NULL;
+
+        if (is_shared(c) || strcmp(dal_stmt_text(&look, c->q->dialect), NOTHING) == 0)
+                return; /* PostgreSQL's stands above, the others have none */
+        snprintf(sql, sizeof sql, "CREATE ROLE r%s", c->place);
+        OK(dal_conn_script(c->conn, sql, SOON, &c->err));
+        snprintf(sql, sizeof sql, "GRANT r%s TO CURRENT_USER", c->place);
+        OK(dal_conn_script(c->conn, sql, SOON, &c->err));
+        snprintf(sql, sizeof sql, "SET ROLE r%s", c->place);
+        cluster = one_connection(c);
+        OK(dal_cluster_lease(cluster, 0, &conn, &c->err));
+        OK(dal_conn_exec_dynamic(conn, sql, DAL_NO_PARAMS, SOON, NULL, &c->err));
+        assert_int_equal(conf_number(c, conn, &look, DAL_NO_PARAMS), 1);
+        dal_cluster_release(cluster, 0, conn);
+        OK(dal_cluster_lease(cluster, 0, &conn, &c->err));
+        assert_int_equal(conf_number(c, conn, &look, DAL_NO_PARAMS), 0);
+        dal_cluster_release(cluster, 0, conn);
+        conf_cluster_end(c, cluster);
+        snprintf(sql, sizeof sql, "DROP ROLE r%s", c->place);
+        OK(dal_conn_script(c->conn, sql, SOON, &c->err));
+}
+
 /* A function's inside can't be seen in the text of its caller; run as a script the session is reset all the same. */
 static void session__what_a_function_hides_is_reset_behind_a_script(struct conf *c)
 {
@@ -314,6 +344,7 @@ const struct conf_case session_conf[] = {
         CONF_CASE(session__the_questions_find_what_is_there),
         CONF_CASE(session__a_temporary_table_is_gone_for_the_next_user),
         CONF_CASE(session__the_next_user_is_in_the_urls_database),
+        CONF_CASE(session__a_role_is_given_up),
         CONF_CASE(session__what_a_function_hides_is_reset_behind_a_script),
         CONF_CASE(session__a_clean_one_is_not_reset),
         {NULL, NULL},

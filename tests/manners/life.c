@@ -351,21 +351,27 @@ static void manners__nothing_is_printed(struct conf *c)
 
 /* --- Threads of the library's own ------------------------------------------------------------------------ */
 
-/* The mask of blocked signals of one task of this process. Source: proc(5), /proc/pid/status, SigBlk */
+/* The mask of blocked signals of one task of this process, once it sleeps. Source: proc(5), State and SigBlk */
 static uint64_t blocked_by(const char *task)
 {
-        char path[300], line[256];
+        dal_deadline end = dal_clock_after_ms(5000);
+        char path[300], line[256], state = 'R';
         unsigned long long mask = UINT64_MAX; /* a thread that has just ended takes none */
-        FILE *file;
 
         snprintf(path, sizeof path, "/proc/self/task/%s/status", task);
-        file = fopen(path, "r");
-        while (file && fgets(line, sizeof line, file)) {
-                if (sscanf(line, "SigBlk: %llx", &mask) == 1)
-                        break;
+        /* A thread is begun with every signal blocked, by the C library, and gets its own mask when it first runs. */
+        while (state == 'R' && !dal_clock_passed(end)) {
+                FILE *file = fopen(path, "r");
+
+                state = 'Z';
+                while (file && fgets(line, sizeof line, file)) {
+                        sscanf(line, "State: %c", &state);
+                        sscanf(line, "SigBlk: %llx", &mask);
+                }
+                if (file)
+                        fclose(file);
+                conf_sleep_ms(5);
         }
-        if (file)
-                fclose(file);
         return mask;
 }
 
