@@ -395,7 +395,7 @@ dal_status dal_rows_decimal(const dal_rows *rows, uint32_t i_column, char *out, 
 /* Types whose cells are always a span of text. */
 #define TEXT_TYPES (1u << DAL_TYPE_TEXT | 1u << DAL_TYPE_DECIMAL)
 
-/* An unknown type may be text, such as an enum's label, or some binary form, which would be garbage as text. */
+/* An unknown type may be text, such as an enum's label, or a binary form, which as text would be garbage. */
 static bool is_text(const dal_value *cell)
 {
         if (cell->type != DAL_TYPE_OTHER)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Where values end: narrow columns, sizes, refusals before anything is sent, and what must not change a value. */
+/* Where values end: narrow columns, sizes, refusals with nothing sent, and what must change no value. */
 
 #include <stdlib.h>
 #include <time.h>
@@ -139,8 +139,8 @@ static void limits__values_growing_from_row_to_row(struct conf *c)
 static size_t packet_limit(struct conf *c)
 {
         /*
-         * Sources: sqlite.org/limits.html, "Maximum length of a string or BLOB"; PostgreSQL, memutils.h, MaxAllocSize;
-         * MySQL manual, max_allowed_packet.
+         * Sources: sqlite.org/limits.html, "Maximum length of a string or BLOB"; PostgreSQL, memutils.h,
+         * MaxAllocSize; MySQL manual, max_allowed_packet.
          */
         static const dal_stmt limit =
                 DAL_STMT("packet_limit", "SELECT @@max_allowed_packet", .sqlite = "SELECT 1000000000",
@@ -169,7 +169,7 @@ static void limits__a_value_longer_than_one_packet(struct conf *c)
         free(bytes);
 }
 
-/* A length that a 32-bit number would cut to a small one: nothing is read from the pointer, nothing is sent. */
+/* A length that 32 bits would cut to a small one: nothing is read from the pointer, nothing is sent. */
 static void limits__two_gibibytes_and_more_are_not_sent(struct conf *c)
 {
         static const uint64_t sizes[] = {(uint64_t)INT32_MAX + 1, UINT32_MAX, (uint64_t)UINT32_MAX + 6,
@@ -215,8 +215,8 @@ static void limits__more_than_the_server_takes_is_not_sent(struct conf *c)
 }
 
 /*
- * Only NULL is bound, only NULL comes back: there is a type for it all the same. Where even PostgreSQL can not tell which
- * (`? IS NULL` and nothing else), the statement must: CAST(? AS ...).
+ * Only NULL is bound, only NULL comes back: there is a type for it all the same. Where even PostgreSQL can
+ * not tell which (`? IS NULL` and nothing else), the statement must: CAST(? AS ...).
  */
 static void limits__null_where_nothing_else_is(struct conf *c)
 {
@@ -337,8 +337,8 @@ static void check_odd_values(struct conf *c, int64_t id)
 }
 
 /*
- * The user's own settings may change how the server writes a value, never the value: what can't be read for certain is
- * an error.
+ * The user's own settings may change how the server writes a value, never the value: what can't be read for
+ * certain is an error.
  */
 static void limits__settings_of_the_session_change_no_value(struct conf *c)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What only the server can make: the same cell has the same type and value in every way in which statements travel,
- * prepared and binary as much as text.
+ * What only the server can make: the same cell has the same type and value in every way in which statements
+ * travel, prepared and binary as much as text.
  */
 
 #include <inttypes.h>
@@ -19,8 +19,7 @@ struct served {
         unsigned dialects;
         dal_stmt stmt;
         dal_type type;
-        const char *
-                wanted; /* as write_cell() writes it; NULL = the server's own bytes, which depend on the way */
+        const char *wanted;    /* as write_cell() writes it; NULL = bytes that depend on the way */
         dal_error_class error; /* the row can't be given: fetching it fails so */
 };
 #define SERVED(dialects, sql, type, wanted)                                                                  \

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Random values of every type, stored and read back by every way there is. Value number i of a type follows from the
- * seed alone, so that it can be made again to compare, and a failure can be repeated:
+ * Random values of every type, stored and read back by every way there is. Value number i of a type follows
+ * from the seed alone, so that it can be made again to compare, and a failure can be repeated:
  *
  *      DAL_TEST_SEED=77 DAL_TEST_ROUNDS=5000 conformance postgres 'property__*'
  */
@@ -14,7 +14,7 @@
 #define SEED   20261121u
 #define ROUNDS 250
 
-/* --- What is tried ------------------------------------------------------------------------------------------- */
+/* --- What is tried ------------------------------------------------------------------------------------ */
 
 #define KIND(type, column)                                                                                   \
         {                                                                                                    \
@@ -56,7 +56,7 @@ static dal_value make(const struct trial *t, int64_t i)
         return conf_random_value(t->c, t->type, t->seed, i, t->buffer);
 }
 
-/* --- Equal? ---------------------------------------------------------------------------------------------------- */
+/* --- Equal? ------------------------------------------------------------------------------------------- */
 
 /* A decimal without what says nothing: zeros in front, zeros behind the point, the way of writing it. */
 struct plain {
@@ -208,7 +208,7 @@ static void check(struct trial *t, const dal_rows *rows, int64_t i)
         fail();
 }
 
-/* --- There --------------------------------------------------------------------------------------------------- */
+/* --- There -------------------------------------------------------------------------------------------- */
 
 static dal_status store_one(struct trial *t, dal_tx *tx, int64_t i, dal_error *err)
 {
@@ -249,7 +249,7 @@ static dal_status store_all(dal_tx *tx, void *arg, dal_error *err)
         return s;
 }
 
-/* --- And back -------------------------------------------------------------------------------------------------- */
+/* --- And back ----------------------------------------------------------------------------------------- */
 
 static void read_by_key(struct trial *t, int64_t i)
 {
