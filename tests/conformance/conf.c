@@ -350,16 +350,25 @@ bool conf_has_cap(const struct conf *c, uint32_t cap)
         return (c->driver->caps & cap) != 0;
 }
 
+static const struct {
+        const char *name;
+        uint32_t cap;
+} modes[] = {[DAL_STATEMENTS_DEFAULT] = {"", 0},
+             [DAL_STATEMENTS_PREPARED] = {"prepared", 0},
+             [DAL_STATEMENTS_UNNAMED] = {"unnamed", DAL_CAP_UNNAMED},
+             [DAL_STATEMENTS_TEXT] = {"text", DAL_CAP_TEXT}};
+
+dal_statements conf_statements(const struct conf *c)
+{
+        int i = DAL_STATEMENTS_PREPARED;
+
+        while (i < DAL_STATEMENTS_TEXT && strcmp(modes[i].name, c->mode) != 0)
+                i++;
+        return (dal_statements)i;
+}
+
 bool conf_has_mode(const struct conf *c, dal_statements statements)
 {
-        static const struct {
-                const char *name;
-                uint32_t cap;
-        } modes[] = {[DAL_STATEMENTS_DEFAULT] = {"", 0},
-                     [DAL_STATEMENTS_PREPARED] = {"prepared", 0},
-                     [DAL_STATEMENTS_UNNAMED] = {"unnamed", DAL_CAP_UNNAMED},
-                     [DAL_STATEMENTS_TEXT] = {"text", DAL_CAP_TEXT}};
-
         if (c->q->mode)
                 return strcmp(c->q->mode, modes[statements].name) == 0;
         return !modes[statements].cap || conf_has_cap(c, modes[statements].cap);

@@ -133,7 +133,9 @@ int64_t conf_number(struct conf *c, dal_conn *conn, const dal_stmt *stmt, dal_pa
 bool conf_has_cap(const struct conf *c, uint32_t cap);
 /* Says whether a connection may be opened whose statements travel so: the driver can, and a pooler lets it. */
 bool conf_has_mode(const struct conf *c, dal_statements statements);
-/* Says whether the run's statements travel so: "prepared", "unnamed" or "text". */
+/* How the run's statements travel. */
+dal_statements conf_statements(const struct conf *c);
+/* Says whether they travel so: "prepared", "unnamed" or "text". */
 bool conf_is_mode(const struct conf *c, const char *mode);
 /* How often something was prepared: `n` times where anything is. */
 uint64_t conf_n_prepared(const struct conf *c, uint64_t n);

@@ -352,6 +352,10 @@ static void transactions__autocommit_is_the_default(struct conf *c)
         dal_conn_close(other);
 }
 
+/* Asked inside a transaction: a pooler lends another session to each. */
+static const dal_stmt session_number =
+        DAL_STMT("session_number", "SELECT 0", .postgres = "SELECT pg_backend_pid()",
+                 .mysql = "SELECT CONNECTION_ID()");
 static const dal_stmt open_ones = DAL_STMT(
         "open_ones", "SELECT 0 AS nobody WHERE ? = -1",
         .postgres =
@@ -359,11 +363,11 @@ static const dal_stmt open_ones = DAL_STMT(
         .mysql = "SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_mysql_thread_id = ?");
 
 /* InnoDB's table is copied at most every tenth of a second. Source: MySQL manual, INNODB_TRX; trx0i_s.cc */
-static void wait_for_open_ones(struct conf *c, uint64_t session_id, int64_t wanted)
+static void wait_for_open_ones(struct conf *c, int64_t session_id, int64_t wanted)
 {
         dal_deadline end = dal_clock_after_ms(5000);
 
-        while (conf_number(c, c->conn, &open_ones, DAL_PARAMS(dal_int64((int64_t)session_id))) != wanted) {
+        while (conf_number(c, c->conn, &open_ones, DAL_PARAMS(dal_int64(session_id))) != wanted) {
                 if (dal_clock_passed(end))
                         fail_msg("the server sees other than %d open transactions", (int)wanted);
                 conf_sleep_ms(150);
@@ -380,11 +384,11 @@ static void transactions__none_is_left_open_at_the_server(struct conf *c)
                 return; /* nobody to ask */
         pool = new_pool(c);
         for (int i = 0; i < 2; i++) {
-                uint64_t id;
+                int64_t id;
 
                 OK(dal_pool_acquire(pool, true, SOON, &conn, &c->err));
-                id = dal_conn_info(conn)->session_id;
                 OK(dal_conn_begin(conn, DAL_ISOLATION_DEFAULT, false, SOON, &c->err));
+                id = conf_number(c, conn, &session_number, DAL_NO_PARAMS);
                 OK(dal_conn_exec(conn, &conf_add_account, DAL_PARAMS(dal_int64(i), dal_int64(1)), SOON, NULL,
                                  &c->err));
                 wait_for_open_ones(c, id, 1);
@@ -436,7 +440,7 @@ static void transactions__commit_answered_by_rollback_is_an_error(struct conf *c
         args.service = "raw";
         args.user = dal_dsn_user(dsn);
         args.password = dal_dsn_password(dsn);
-        args.statements = DAL_STATEMENTS_PREPARED;
+        args.statements = conf_statements(c);
         state = calloc(1, c->driver->conn_size);
         assert_non_null(state);
         OK(c->driver->open(state, &args, SOON, &c->err));
