@@ -256,12 +256,19 @@ static void case_run(void **state)
 
 int conf_run(struct conf *c, const char *suite, const struct conf_case *const *topics, const char *filter)
 {
-        static struct running running[256];
-        static struct CMUnitTest tests[256];
+        enum {
+                MAX_CASES = 512
+        };
+        static struct running running[MAX_CASES];
+        static struct CMUnitTest tests[MAX_CASES];
         size_t n = 0;
 
         for (; *topics; topics++) {
-                for (const struct conf_case *one = *topics; one->name && n < 256; one++, n++) {
+                for (const struct conf_case *one = *topics; one->name; one++, n++) {
+                        if (n == MAX_CASES) {
+                                print_error("more than %d cases: raise MAX_CASES\n", (int)MAX_CASES);
+                                return 1;
+                        }
                         running[n] = (struct running){c, one};
                         tests[n] =
                                 (struct CMUnitTest){one->name, case_run, case_begin, case_end, &running[n]};
