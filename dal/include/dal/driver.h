@@ -68,14 +68,6 @@ typedef enum dal_placeholder {
 #define DAL_SQL_E_STRINGS         0x40u /* E'\'' (PostgreSQL) */
 #define DAL_SQL_DASH_NEEDS_SPACE  0x80u /* -- starts a comment only before white space (MySQL) */
 
-/* How statements and values travel. Every driver has PREPARED; the others as DAL_CAP_UNNAMED and DAL_CAP_TEXT say. */
-typedef enum dal_statements {
-        DAL_STATEMENTS_DEFAULT,  /* the URL's `statements`, else PREPARED */
-        DAL_STATEMENTS_PREPARED, /* prepared once per connection and kept there */
-        DAL_STATEMENTS_UNNAMED,  /* prepared for one run; nothing stays in the session: for transaction poolers */
-        DAL_STATEMENTS_TEXT      /* never prepared; parameters and cells travel as text */
-} dal_statements;
-
 typedef enum dal_isolation {
         DAL_ISOLATION_DEFAULT, /* the server's */
         DAL_ISOLATION_READ_COMMITTED,

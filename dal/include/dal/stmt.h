@@ -53,6 +53,14 @@ typedef enum dal_dialect {
 #define DAL_STMT_LOCK_UPDATE 0x02u
 #define DAL_STMT_LOCK_SHARE  0x04u
 
+/* How statements and values travel. Every driver has PREPARED; the others as DAL_CAP_UNNAMED and DAL_CAP_TEXT say. */
+typedef enum dal_statements {
+        DAL_STATEMENTS_DEFAULT,  /* the URL's `statements`, else PREPARED */
+        DAL_STATEMENTS_PREPARED, /* prepared once per connection and kept there */
+        DAL_STATEMENTS_UNNAMED,  /* prepared for one run; nothing stays in the session: for transaction poolers */
+        DAL_STATEMENTS_TEXT      /* never prepared; parameters and cells travel as text */
+} dal_statements;
+
 /** One named statement. Fill it by DAL_STMT. */
 typedef struct dal_stmt {
         const char *name;     /* [a-z0-9_.]+, at most 60 bytes */
