@@ -44,11 +44,11 @@ static const struct thing things[] = {
                                .mysql = "SELECT @@transaction_isolation = 'SERIALIZABLE'",
                                .mariadb = "SELECT @@tx_isolation = 'SERIALIZABLE'")),
         THING("a time limit",
-              .leave = DAL_STMT("leave_limit", NOTHING, .postgres = "SET statement_timeout = 1",
+              .leave = DAL_STMT("leave_limit", NOTHING, .postgres = "SET statement_timeout = 12345",
                                 .mysql = "SET innodb_lock_wait_timeout = 1"),
               .look = DAL_STMT(
                       "look_limit", NOTHING,
-                      .postgres = "SELECT CASE current_setting('statement_timeout') WHEN '1ms' THEN 1 ELSE 0 "
+                      .postgres = "SELECT CASE current_setting('statement_timeout') WHEN '12345ms' THEN 1 ELSE 0 "
                                   "END",
                       .mysql = "SELECT @@innodb_lock_wait_timeout = 1")),
         THING("a role", .leave = DAL_STMT("leave_role", NOTHING, .postgres = "SET ROLE pg_signal_backend"),
