@@ -37,8 +37,10 @@ static bool parse_double(const char *text, size_t size, bool is_single, double *
                 if (text[i] == '.') {
                         memcpy(end, point, n_point);
                         end += n_point;
-                } else {
+                } else if (strchr("0123456789+-eINafinty", text[i])) {
                         *end++ = text[i];
+                } else {
+                        return false; /* what the host's locale takes for a point is none here */
                 }
         }
         *end = '\0';

@@ -155,7 +155,7 @@ static void test_postgres_text__parameters(void **state)
 {
         static const uint8_t uuid[16] = {1, 2, 3};
         dal_value other = dal_bytes("{1,2}", 5);
-        dal_civil first = {-4713, 11, 24, 0, 0, 0, 0}, last = {294276, 12, 31, 23, 59, 59, 999999};
+        dal_civil first = {-4713, 11, 24, 0, 0, 0, 0}, last = {294246, 12, 31, 23, 59, 59, 999999};
 
         (void)state;
         other.type = DAL_TYPE_OTHER;
@@ -179,7 +179,7 @@ static void test_postgres_text__parameters(void **state)
         check_sent(dal_timestamp(dal_value_us_of_civil(first)), PG_OID_TIMESTAMPTZ,
                    "4714-11-24 00:00:00.000000+00 BC");
         check_sent(dal_timestamp(dal_value_us_of_civil(last)), PG_OID_TIMESTAMPTZ,
-                   "294276-12-31 23:59:59.999999+00");
+                   "294246-12-31 23:59:59.999999+00");
         check_sent(dal_date(-2440588), PG_OID_DATE, "4714-11-24 BC");
         check_sent(dal_date(0), PG_OID_DATE, "1970-01-01");
         check_sent(dal_uuid(uuid), PG_OID_UUID, "01020300-0000-0000-0000-000000000000");
