@@ -253,9 +253,10 @@ DAL_NOINLINE static dal_status send_behind(dal_conn *conn, const dal_request *re
  * A statement whose prepared form was out of date has done nothing: with a fresh one it runs. Inside a transaction
  * only the whole of it can be run again.
  */
-DAL_COLD static dal_status send_again(dal_conn *conn, const dal_stmt *stmt, dal_params params,
-                                      dal_deadline deadline, dal_error *failure)
+DAL_COLD static dal_status send_again(dal_conn *conn, const dal_request *stale, dal_deadline deadline,
+                                      dal_error *failure)
 {
+        const dal_stmt *stmt = dal__stmt_cache_key(stale->stmt);
         dal_request request;
         dal_status s;
 
@@ -263,7 +264,7 @@ DAL_COLD static dal_status send_again(dal_conn *conn, const dal_stmt *stmt, dal_
             !dal__conn_is_atomic(conn, stmt))
                 return failure->status;
         dal__conn_note_schema(conn);
-        if (!dal__conn_prepare_request(conn, stmt, params, &request, failure))
+        if (!dal__conn_prepare_request(conn, stmt, stale->params, &request, failure))
                 return failure->status;
         s = send_alone(conn, &request, deadline, failure);
         if (s == DAL_OK)
@@ -285,7 +286,7 @@ dal_status dal__conn_run_fresh(dal_conn *conn, const dal_stmt *stmt, dal_params 
         s = conn->n_pending ? send_behind(conn, &request, deadline, failure)
                             : send_alone(conn, &request, deadline, failure);
         if (s)
-                s = send_again(conn, stmt, params, deadline, failure);
+                s = send_again(conn, &request, deadline, failure);
         if (s == DAL_OK && rows_out)
                 *rows_out = dal__conn_open_rows(conn, &conn->result, deadline);
         return s;

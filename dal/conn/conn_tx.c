@@ -411,7 +411,7 @@ bool dal__conn_is_clean(dal_conn *conn)
 {
         conn->on_rows_close = NULL;
         conn->insert_id = 0;
-        return !(conn->broken | conn->in_tx | conn->rows_open | conn->awaiting | (conn->effects != 0)) &&
+        return !(conn->broken | conn->in_tx | conn->rows_open | conn->awaiting | conn->effects) &&
                conn->n_pending == 0 && conn->driver->tx_state(conn->state) == DAL_TX_STATE_IDLE;
 }
 

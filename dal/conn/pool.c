@@ -494,10 +494,7 @@ static bool park(dal_pool *pool, dal__pool_slot *slot)
         if (!atomic_load(&pool->n_waiting) && !atomic_load(&pool->closed))
                 return true;
         /* Somebody came to wait or to close meanwhile: unless he took it himself, it is still ours to give. */
-        if (!atomic_compare_exchange_strong(&pool->parked, &own, NULL))
-                return true;
-        atomic_store_explicit(&slot->owner, pthread_self(), memory_order_relaxed);
-        return false;
+        return !atomic_compare_exchange_strong(&pool->parked, &own, NULL);
 }
 
 DAL_COLD static dal_status acquire_in_turn(const char *here, dal_pool *pool, bool tx_mode,
@@ -561,7 +558,7 @@ DAL_COLD static void release_in_turn(dal_pool *pool, dal__pool_slot *slot)
         dal__conn_clean(slot->conn, now + CLEAN_LIMIT_NS, &reusable);
         (void)pthread_mutex_lock(&pool->lock);
         dal__pool_note_lost(pool, dal__conn_broken_by(slot->conn));
-        if (!pthread_equal(slot->owner, pthread_self()))
+        if (!pthread_equal(slot->owner, pthread_self()) && !pthread_equal(slot->owner, NOBODY))
                 pool->lent_across_threads = true;
         slot->used_at = now;
         slot->tx_mode = dal__conn_tx_mode(slot->conn);

@@ -83,7 +83,7 @@ void dal__pool_set_state(dal_pool *pool, dal__pool_slot *slot, dal__slot_state s
         else if (slot->state == DAL__SLOT_FREE)
                 pool->free_slot = slot->next; /* only the first one is ever taken */
         pool->n_in[slot->state]--;
-        slot->state = state;
+        slot->state = (uint8_t)state;
         pool->n_in[state]++;
         if (state == DAL__SLOT_IDLE) {
                 link_idle(pool, slot);
@@ -257,7 +257,7 @@ void dal__pool_note_connected(dal_pool *pool, dal__pool_slot *slot, dal_conn *co
         slot->conn = conn;
         slot->tx_mode = dal__conn_tx_mode(conn);
         slot->used_at = now;
-        slot->opened_at = now;
+        slot->leads_astray = false;
         slot->heard = atomic_load(&pool->news.n);
         dal__conn_join(conn, &pool->news, pool->options.max_size);
         /* Else all the connections of a service that were opened together would be replaced together. */
@@ -267,15 +267,21 @@ void dal__pool_note_connected(dal_pool *pool, dal__pool_slot *slot, dal_conn *co
 
 void dal__pool_note_lost(dal_pool *pool, dal_error_class why)
 {
-        int64_t now = dal_clock_now();
+        int64_t now;
 
-        if (why == DAL_CLASS_CONNECTION_LOST)
-                pool->lost_at = now;
-        /* Who writes to a replica again and again must not have the whole pool connect anew each time. */
-        else if (why == DAL_CLASS_READ_ONLY_SERVER && now - pool->read_only_at >= READ_ONLY_PAUSE_NS)
-                pool->read_only_at = now;
-        else
+        if (why != DAL_CLASS_CONNECTION_LOST && why != DAL_CLASS_READ_ONLY_SERVER)
                 return;
+        now = dal_clock_now();
+        if (why == DAL_CLASS_CONNECTION_LOST) {
+                pool->lost_at = now;
+        } else {
+                /* Who writes to a replica again and again must not have the whole pool connect anew each time. */
+                if (now - pool->read_only_at < READ_ONLY_PAUSE_NS)
+                        return;
+                pool->read_only_at = now;
+                for (uint32_t i = 0; i < pool->options.max_size; i++)
+                        pool->slots[i].leads_astray = true;
+        }
         atomic_fetch_add_explicit(&pool->news.n, 1, memory_order_release);
 }
 
@@ -286,7 +292,7 @@ void dal__pool_hear(dal_pool *pool, dal__pool_slot *slot, bool *too_old, bool *i
         if (slot->heard == n)
                 return;
         slot->heard = n;
-        *too_old |= slot->opened_at <= pool->read_only_at;
+        *too_old |= slot->leads_astray;
         *in_doubt |= slot->used_at <= pool->lost_at;
         dal__conn_hear(slot->conn);
 }

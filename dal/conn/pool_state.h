@@ -31,6 +31,7 @@ typedef enum dal__slot_state {
         DAL__N_SLOT_STATES
 } dal__slot_state;
 
+/* 64 bytes where pointers have eight: as large as a line of the processor's cache. */
 typedef struct dal__pool_slot {
         dal_conn *conn;
         /* Written by the lessee without the lock, read by whoever reports: relaxed atomics. */
@@ -41,11 +42,11 @@ typedef struct dal__pool_slot {
         _Atomic pthread_t owner; /* LEASED: the thread that acquired it */
         uint32_t prev,
                 next; /* IDLE: the one used later and earlier. FREE: next. Indexes, DAL__NO_SLOT at the end */
-        dal__slot_state state;
+        uint32_t heard; /* of pool->news.n, when it was lent last by the lock */
+        uint8_t state;  /* DAL__SLOT_* */
         bool tx_mode;
         atomic_bool leak_reported;
-        uint32_t heard; /* of pool->news.n, when it was lent last by the lock */
-        int64_t opened_at;
+        atomic_bool leads_astray; /* to a server that has become read-only */
 } dal__pool_slot;
 
 #define DAL__NO_SLOT UINT32_MAX
@@ -90,8 +91,8 @@ struct dal_pool {
         bool lent_across_threads; /* a lease was once given back by another thread than its taker */
 
         /* What one connection learned about all; who adds to these adds to news.n. */
-        _Atomic int64_t lost_at;      /* when one was lost: those not used since are in doubt */
-        _Atomic int64_t read_only_at; /* when one met a server that had become read-only: those older go */
+        _Atomic int64_t lost_at; /* when one was lost: those not used since are in doubt */
+        int64_t read_only_at;    /* when all were told last to leave a server that had become read-only */
 
         /* A server that can't be reached. */
         uint32_t n_failures;     /* connects failed in a row for a reason that may pass */

@@ -65,6 +65,14 @@ static inline dal__cached_stmt **dal__stmt_cache_bucket(const dal__stmt_cache *c
         return &cache->buckets[(h >> 32) & (cache->n_buckets - 1)];
 }
 
+/* Returns the statement that a driver's was made of. */
+static inline const dal_stmt *dal__stmt_cache_key(const dal_driver_stmt *stmt)
+{
+        const void *entry = (const char *)stmt - offsetof(dal__cached_stmt, driver_stmt);
+
+        return ((const dal__cached_stmt *)entry)->key;
+}
+
 /* Finds a statement or makes a place for it; NULL, with *err filled, if that fails. On every statement's way. */
 static inline dal__cached_stmt *dal__stmt_cache_get(dal__stmt_cache *cache, void *driver_conn,
                                                     const dal_stmt *stmt, dal_error *err)
