@@ -10,11 +10,25 @@
 
 int main(int argc, char **argv)
 {
-        static const struct conf_case *const topics[] = {
-                values_conf,       statements_conf, stale_conf,    rows_conf,    errors_conf,
-                transactions_conf, cluster_conf,    queue_conf,    session_conf, deadlines_conf,
-                contention_conf,   connect_conf,    property_conf, paths_conf,   limits_conf,
-                modes_conf,        literals_conf,   NULL};
+        static const struct conf_case *const topics[] = {values_conf,
+                                                         statements_conf,
+                                                         stale_conf,
+                                                         rows_conf,
+                                                         errors_conf,
+                                                         transactions_conf,
+                                                         transactions_end_conf,
+                                                         cluster_conf,
+                                                         queue_conf,
+                                                         session_conf,
+                                                         deadlines_conf,
+                                                         contention_conf,
+                                                         connect_conf,
+                                                         property_conf,
+                                                         paths_conf,
+                                                         limits_conf,
+                                                         modes_conf,
+                                                         literals_conf,
+                                                         NULL};
         static struct conf c;
         int n_failed;
 

@@ -48,8 +48,9 @@ static const struct thing things[] = {
                                 .mysql = "SET innodb_lock_wait_timeout = 1"),
               .look = DAL_STMT(
                       "look_limit", NOTHING,
-                      .postgres = "SELECT CASE current_setting('statement_timeout') WHEN '12345ms' THEN 1 ELSE 0 "
-                                  "END",
+                      .postgres =
+                              "SELECT CASE current_setting('statement_timeout') WHEN '12345ms' THEN 1 ELSE 0 "
+                              "END",
                       .mysql = "SELECT @@innodb_lock_wait_timeout = 1")),
         THING("a role", .leave = DAL_STMT("leave_role", NOTHING, .postgres = "SET ROLE pg_signal_backend"),
               .look = DAL_STMT("look_role", NOTHING,
