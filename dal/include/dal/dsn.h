@@ -30,7 +30,8 @@
  *      socket            MySQL: path of the Unix socket
  *      server_public_key MySQL: PEM file of the server's RSA key, for caching_sha2_password without TLS
  *      statements        PostgreSQL, MySQL: prepared, unnamed or text, see dal_statements. Default: prepared;
- *                        unnamed is for a transaction pooler such as PgBouncer
+ *                        unnamed is for a transaction pooler such as PgBouncer, and refuses what would outlive
+ *                        a transaction, such as `schema` and SET
  *      mode              SQLite: ro, rw, or rwc to make a missing file. Default: rwc
  *
  * A parsed URL holds the password; nothing here ever copies it into an error or into dal_dsn_redacted().

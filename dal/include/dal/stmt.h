@@ -53,7 +53,20 @@ typedef enum dal_dialect {
 #define DAL_STMT_LOCK_UPDATE 0x02u
 #define DAL_STMT_LOCK_SHARE  0x04u
 
-/* How statements and values travel. Every driver has PREPARED; the others as DAL_CAP_UNNAMED and DAL_CAP_TEXT say. */
+/*
+ * How statements and values travel. Every driver has PREPARED; the others as DAL_CAP_UNNAMED and DAL_CAP_TEXT say.
+ * Values are the same in each, but those of DAL_TYPE_OTHER, which in TEXT are the server's text both ways.
+ *
+ * With UNNAMED the session is not ours: a pooler may lend another one to each transaction.
+ *  - A statement or script that leaves something in the session behind its transaction (SET, temporary tables, session
+ *    locks, LISTEN ...) is refused with class UNSUPPORTED before it is sent; SET LOCAL, set_config(..., true),
+ *    ON COMMIT DROP and the like are not. What a function, a procedure or a block does inside can't be seen.
+ *  - PostgreSQL: the limits of dal_conn_options travel with each BEGIN, and in the same round trip ahead of each query
+ *    and write outside of a transaction. Commands that may not share one (CREATE DATABASE, VACUUM, CALL ...) and scripts
+ *    are limited by the caller's deadline alone.
+ *  - PostgreSQL: the key `schema` is refused; ALTER ROLE or ALTER DATABASE ... SET search_path does the same.
+ *  - A pool resets nothing on the server between two users: nothing was left there.
+ */
 typedef enum dal_statements {
         DAL_STATEMENTS_DEFAULT,  /* the URL's `statements`, else PREPARED */
         DAL_STATEMENTS_PREPARED, /* prepared once per connection and kept there */
