@@ -335,6 +335,8 @@ DAL_COLD static dal_status run_unprepared(dal__mysql_conn *conn, const dal_reque
 {
         conn->prepare_again = dal_clock_after_ms(PREPARE_PAUSE_MS);
         *err = (dal_error)DAL_ERROR_INIT;
+        /* Now, for a handle that is closed behind unread rows throws them away. */
+        dal__mysql_stmt_close_retired(conn, deadline);
         return dal__mysql_text_run(conn, request, deadline, out, err);
 }
 
@@ -361,7 +363,7 @@ dal_status dal__mysql_stmt_run(dal__mysql_conn *conn, const dal_request *request
         if (conn->statements == DAL_STATEMENTS_TEXT || (conn->prepare_again && is_pausing(conn, request)))
                 return dal__mysql_text_run(conn, request, deadline, out, err);
         s = run_prepared(conn, request, deadline, out, err);
-        if (conn->retired && conn->statements == DAL_STATEMENTS_UNNAMED && !conn->broken)
+        if (conn->retired && conn->statements == DAL_STATEMENTS_UNNAMED && !conn->current && !conn->broken)
                 dal__mysql_stmt_close_retired(conn, deadline);
         return s;
 }

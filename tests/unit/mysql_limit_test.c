@@ -21,7 +21,9 @@
 /* ---- the server and its client library ---- */
 
 static unsigned n_room;                         /* statements the server would still prepare */
+static unsigned n_open;                         /* handles, also those of failed statements */
 static unsigned n_asked, n_executed, n_queries; /* by prepare, by execute, as text */
+static unsigned n_open_at_query;
 static char last_query[256];
 static MYSQL session;
 
@@ -33,6 +35,7 @@ static unsigned code_of(const MYSQL_STMT *stmt)
 MYSQL_STMT *STDCALL mysql_stmt_init(MYSQL *mysql)
 {
         (void)mysql;
+        n_open++;
         return calloc(1, sizeof(MYSQL_STMT));
 }
 
@@ -110,6 +113,7 @@ uint64_t STDCALL mysql_stmt_insert_id(MYSQL_STMT *stmt)
 dal__mysql_flag STDCALL mysql_stmt_close(MYSQL_STMT *stmt)
 {
         free(stmt);
+        n_open--;
         return 0;
 }
 
@@ -117,6 +121,7 @@ int STDCALL mysql_real_query(MYSQL *mysql, const char *query, unsigned long leng
 {
         (void)mysql;
         n_queries++;
+        n_open_at_query = n_open;
         snprintf(last_query, sizeof last_query, "%.*s", (int)length, query);
         session.affected_rows = 1;
         return 0;
@@ -142,7 +147,7 @@ static int begin(void **state)
         conn.statements = DAL_STATEMENTS_PREPARED;
         stmt = (dal_driver_stmt){
                 .name = "add", .text = text, .text_size = sizeof text - 1, .n_params = 1, .state = &kept};
-        n_room = n_asked = n_executed = n_queries = 0;
+        n_open = n_room = n_asked = n_executed = n_queries = 0;
         last_query[0] = '\0';
         return dal__mysql_library_start() ? 0 : -1;
 }
@@ -176,6 +181,7 @@ static void test_mysql_limit__a_statement_without_room_runs_as_text(void **state
         run(DAL_REQUEST_STMT);
         assert_int_equal(n_asked, 1);
         assert_int_equal(n_queries, 1);
+        assert_int_equal(n_open_at_query, 0); /* one closed behind a query would take the rows with it */
         assert_string_equal(last_query, "/*add*/ UPDATE t SET n = n -(-7)");
 }
 
