@@ -295,6 +295,12 @@ static dal_status run_once(dal__mysql_conn *conn, const dal_request *request, da
         return s;
 }
 
+/* Says whether preparing failed for want of room; a procedure that prepares may fail so itself. */
+static bool is_full(const dal__mysql_stmt *stmt, const dal_error *err)
+{
+        return !stmt && err->vendor_code == ERROR_MAX_PREPARED;
+}
+
 /* After a failure: runs the statement again if that may be done, else looks what became of the transaction. */
 DAL_COLD static dal_status run_again(dal__mysql_conn *conn, const dal_request *request, dal_deadline deadline,
                                      dal__mysql_stmt **stmt_out, dal_status failed, dal_error *err)
@@ -306,7 +312,7 @@ DAL_COLD static dal_status run_again(dal__mysql_conn *conn, const dal_request *r
                 dal__mysql_stmt_close_retired(conn, deadline);
                 s = run_once(conn, request, deadline, stmt_out, err);
         }
-        if (s)
+        if (s && !is_full(*stmt_out, err))
                 dal__mysql_tx_after_failure(conn, text, deadline, err);
         return s;
 }
@@ -334,7 +340,6 @@ DAL_COLD static dal_status run_unprepared(dal__mysql_conn *conn, const dal_reque
                                           dal_deadline deadline, dal_result *out, dal_error *err)
 {
         conn->prepare_again = dal_clock_after_ms(PREPARE_PAUSE_MS);
-        *err = (dal_error)DAL_ERROR_INIT;
         /* Now, for a handle that is closed behind unread rows throws them away. */
         dal__mysql_stmt_close_retired(conn, deadline);
         return dal__mysql_text_run(conn, request, deadline, out, err);
@@ -344,13 +349,18 @@ static dal_status run_prepared(dal__mysql_conn *conn, const dal_request *request
                                dal_result *out, dal_error *err)
 {
         dal__mysql_stmt *stmt = NULL;
-        dal_status s = run_once(conn, request, deadline, &stmt, err);
+        dal_error failure; /* apart: a second try that goes well leaves the caller's alone */
+        dal_status s = run_once(conn, request, deadline, &stmt, &failure);
 
-        if (s && !stmt && err->vendor_code == ERROR_MAX_PREPARED)
-                return run_unprepared(conn, request, deadline, out, err);
         if (s)
-                s = run_again(conn, request, deadline, &stmt, s, err);
-        return s ? s : describe(conn, stmt, (request->flags & DAL_STMT_STREAM) != 0, out, err);
+                s = run_again(conn, request, deadline, &stmt, s, &failure);
+        if (s && is_full(stmt, &failure))
+                return run_unprepared(conn, request, deadline, out, err);
+        if (s) {
+                *err = failure;
+                return s;
+        }
+        return describe(conn, stmt, (request->flags & DAL_STMT_STREAM) != 0, out, err);
 }
 
 dal_status dal__mysql_stmt_run(dal__mysql_conn *conn, const dal_request *request, dal_deadline deadline,
