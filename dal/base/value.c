@@ -346,7 +346,7 @@ static uint32_t read_fraction(struct reader *r)
         return us;
 }
 
-/* Reads "Z", "+02", "+0230", "+02:30" or nothing; returns seconds east of UTC. */
+/* Reads "Z", "+02", "+0230", "+02:30", "+00:19:32" or nothing; returns seconds east of UTC. */
 static int64_t read_zone(struct reader *r)
 {
         bool west;
@@ -362,6 +362,10 @@ static int64_t read_zone(struct reader *r)
         if (r->pos < r->size) {
                 skip(r, ':');
                 s += (int64_t)number(r, 2, 0, 59) * 60;
+        }
+        if (r->pos < r->size) { /* local mean time, before there were zones */
+                need(r, ':');
+                s += number(r, 2, 0, 59);
         }
         return west ? -s : s;
 }

@@ -11,6 +11,9 @@
 #define TIME_ROOM   64
 #define DOUBLE_ROOM 40
 
+/* From about here on an instant has no room in 64 bits of microseconds: see dal_value_parse_timestamp(). */
+#define TOO_LATE_DAY (INT64_MAX / INT64_C(86400000000) - 1)
+
 /* ---- doubles ---------------------------------------------------------------------------------------------------- */
 
 /* The host's locale may write a comma; it is asked each time, for the host may change it. Longer than a byte in some. */
@@ -211,9 +214,9 @@ static dal__postgres_decoded decode_time(dal__postgres_kind kind, const char *te
                 return dal_value_parse_date(text, size, &out->as.int64) ? PG_DECODED : PG_MALFORMED;
         if (dal_value_parse_timestamp(text, size, &out->as.int64))
                 return PG_DECODED;
-        /* A good day whose instant does not fit. */
-        return space && dal_value_parse_date(text, (size_t)(space - text), &days) ? PG_INFINITE
-                                                                                  : PG_MALFORMED;
+        return space && dal_value_parse_date(text, (size_t)(space - text), &days) && days >= TOO_LATE_DAY
+                       ? PG_INFINITE
+                       : PG_MALFORMED;
 }
 
 static bool decode_scalar(dal__postgres_kind kind, const char *text, size_t size, dal_value *out)

@@ -110,6 +110,9 @@ static void test_postgres_text__times(void **state)
                          INT64_C(946684800000000));
         assert_int_equal(decode(PG_OID_TIMESTAMPTZ, "2000-01-01 09:00:00.000001+09").as.int64,
                          INT64_C(946684800000001));
+        assert_int_equal(decode(PG_OID_TIMESTAMPTZ, "1900-01-01 00:19:32+00:19:32").as.int64,
+                         INT64_C(-2208988800000000));
+        assert_int_equal(refused(PG_OID_TIMESTAMPTZ, "1900-01-01 00:19:32+00:19:3"), PG_MALFORMED);
         assert_int_equal(decode(PG_OID_TIMESTAMP, "1970-01-01 00:00:00").as.int64, 0);
         assert_int_equal(decode(PG_OID_DATE, "4714-11-24 BC").as.int64, -2440588);
         assert_int_equal(decode(PG_OID_DATE, "2000-01-01").type, DAL_TYPE_DATE);
