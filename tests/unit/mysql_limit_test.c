@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What happens when the server holds all the prepared statements it may. That limit is one for the whole server, so a
+ * How many statements the server holds prepared for us, and what happens when it holds all it may. That limit is one for the whole server, so a
  * real one would have to be filled for everybody: here the client library is played by this file, whose functions the
  * linker takes before the library's.
  */
@@ -26,6 +26,8 @@ static unsigned n_asked, n_executed, n_queries; /* by prepare, by execute, as te
 static unsigned n_open_at_query;
 static char last_query[256];
 static MYSQL session;
+static unsigned n_columns; /* of a statement's result */
+static MYSQL_FIELD field;
 
 static unsigned code_of(const MYSQL_STMT *stmt)
 {
@@ -34,9 +36,15 @@ static unsigned code_of(const MYSQL_STMT *stmt)
 
 MYSQL_STMT *STDCALL mysql_stmt_init(MYSQL *mysql)
 {
+        MYSQL_STMT *stmt = calloc(1, sizeof *stmt);
+
         (void)mysql;
         n_open++;
-        return calloc(1, sizeof(MYSQL_STMT));
+#if !MYSQL_IS_CONNECTOR_C
+        if (stmt)
+                stmt->fields = &field;
+#endif
+        return stmt;
 }
 
 int STDCALL mysql_stmt_prepare(MYSQL_STMT *stmt, const char *query, unsigned long length)
@@ -87,7 +95,34 @@ int STDCALL mysql_stmt_execute(MYSQL_STMT *stmt)
 unsigned STDCALL mysql_stmt_field_count(MYSQL_STMT *stmt)
 {
         (void)stmt;
+        return n_columns;
+}
+
+#if MYSQL_IS_CONNECTOR_C
+MYSQL_FIELD *STDCALL mariadb_stmt_fetch_fields(MYSQL_STMT *stmt)
+{
+        (void)stmt;
+        return &field;
+}
+#endif
+
+int STDCALL mysql_stmt_store_result(MYSQL_STMT *stmt)
+{
+        (void)stmt;
         return 0;
+}
+
+dal__mysql_flag STDCALL mysql_stmt_bind_result(MYSQL_STMT *stmt, MYSQL_BIND *bind)
+{
+        (void)stmt;
+        (void)bind;
+        return 0;
+}
+
+int STDCALL mysql_stmt_fetch(MYSQL_STMT *stmt)
+{
+        (void)stmt;
+        return MYSQL_NO_DATA;
 }
 
 #if MYSQL_IS_CONNECTOR_C
@@ -135,6 +170,7 @@ static dal__mysql_stmt_state kept;
 
 static int begin(void **state)
 {
+        static char name[] = "n";
         static const char text[] = "/*add*/ UPDATE t SET n = n -?";
 
         (void)state;
@@ -147,6 +183,8 @@ static int begin(void **state)
         conn.statements = DAL_STATEMENTS_PREPARED;
         stmt = (dal_driver_stmt){
                 .name = "add", .text = text, .text_size = sizeof text - 1, .n_params = 1, .state = &kept};
+        n_columns = 0;
+        field = (MYSQL_FIELD){.name = name, .type = MYSQL_TYPE_LONGLONG};
         n_open = n_room = n_asked = n_executed = n_queries = 0;
         last_query[0] = '\0';
         return dal__mysql_library_start() ? 0 : -1;
@@ -174,7 +212,7 @@ static void run(dal_request_kind kind)
         request.text_size = kind == DAL_REQUEST_TEXT ? stmt.text_size : 0;
         assert_int_equal(dal__mysql_stmt_run(&conn, &request, DAL_FOREVER, &result, &err), DAL_OK);
         assert_memory_equal(&err, &before, sizeof err); /* success touches nothing */
-        assert_int_equal(result.n_rows, 1);
+        assert_int_equal(result.n_rows, n_columns == 0);
 }
 
 static void test_mysql_limit__a_statement_without_room_runs_as_text(void **state)
@@ -239,6 +277,38 @@ static void test_mysql_limit__unnamed_statements_find_a_way_too(void **state)
         assert_null(conn.retired);
 }
 
+static void test_mysql_limit__an_unnamed_statement_is_closed_with_its_run(void **state)
+{
+        (void)state;
+        conn.statements = DAL_STATEMENTS_UNNAMED;
+        n_room = 3;
+        run(DAL_REQUEST_STMT);
+        assert_int_equal(n_executed, 1);
+        assert_int_equal(n_open, 0);
+}
+
+/* While nobody asks for anything more: the session may be somebody else's by then. */
+static void test_mysql_limit__an_unnamed_query_is_closed_with_its_last_row(void **state)
+{
+        const dal_value *cells;
+
+        (void)state;
+        conn.statements = DAL_STATEMENTS_UNNAMED;
+        n_room = 3;
+        n_columns = 1;
+        run(DAL_REQUEST_STMT);
+        assert_int_equal(n_open, 1);
+        assert_int_equal(dal__mysql_rows_fetch(&conn, DAL_FOREVER, &cells, NULL), DAL_OK);
+        assert_null(cells);
+        assert_int_equal(n_open, 0);
+        assert_string_equal(dal__mysql_rows_column(conn.current, 0), "n");
+        assert_int_equal(dal__mysql_rows_end(&conn, DAL_FOREVER, NULL), DAL_OK);
+        /* And where not all rows are wanted. */
+        run(DAL_REQUEST_STMT);
+        assert_int_equal(dal__mysql_rows_end(&conn, DAL_FOREVER, NULL), DAL_OK);
+        assert_int_equal(n_open, 0);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -250,6 +320,10 @@ int main(void)
                                                 end),
                 cmocka_unit_test_setup_teardown(test_mysql_limit__unnamed_statements_find_a_way_too, begin,
                                                 end),
+                cmocka_unit_test_setup_teardown(test_mysql_limit__an_unnamed_statement_is_closed_with_its_run,
+                                                begin, end),
+                cmocka_unit_test_setup_teardown(
+                        test_mysql_limit__an_unnamed_query_is_closed_with_its_last_row, begin, end),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
