@@ -335,6 +335,7 @@ static dal_status run_dynamic(dal_conn *conn, const char *sql, dal_params params
         if (s)
                 return not_sent(s, err);
         conn->effects |= dal__stmt_cache_effects(sql, strlen(sql), conn->driver->sql_syntax);
+        dal__conn_note_write(conn, !text.is_read);
         memset(&request, 0, sizeof request);
         request.kind = DAL_REQUEST_TEXT;
         request.text = text.text;
@@ -428,6 +429,7 @@ dal_status dal_conn_script(dal_conn *conn, const char *sql, dal_deadline deadlin
         request.text_size = strlen(sql);
         conn->effects |= dal__stmt_cache_effects(sql, request.text_size, conn->driver->sql_syntax);
         conn->effects |= DAL__EFFECT_SESSION; /* a script may do anything to the session */
+        dal__conn_note_write(conn, true);
         s = dal__conn_send_one(conn, &request, deadline, &result, err);
         if (s == DAL_OK)
                 s = take_count(conn, &result, deadline, NULL, err);

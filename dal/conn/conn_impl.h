@@ -71,6 +71,20 @@ dal_status dal__conn_send_query(dal_conn *conn, const dal_stmt *stmt, dal_params
                                 dal_deadline deadline, dal_error *err);
 dal_status dal__conn_take_rows(dal_conn *conn, dal_rows **out, dal_error *err);
 
+/*
+ * As dal_conn_commit() with a token of 32 hex digits, NULL for none, that is written to `table` with it if the
+ * transaction wrote anything. With DAL_ERR_IN_DOUBT the error then holds the token.
+ */
+dal_status dal__conn_commit(dal_conn *conn, const char *table, const char *token, dal_deadline deadline,
+                            dal_error *err);
+/* The driver's own calls for what became of a lost COMMIT: see driver.h. NULL, and DAL_OK, where it has none. */
+const char *dal__conn_token_query(const dal_conn *conn);
+dal_status dal__conn_end_session(dal_conn *conn, uint64_t session_id, uint32_t min_age_ms,
+                                 dal_deadline deadline, dal_error *err);
+/* Says whether the open transaction may have written something. */
+bool dal__conn_has_written(const dal_conn *conn);
+/* Makes of a failure one that says that an effect is not known; `what` leads the cause's own message. */
+void dal__conn_doubt(const char *what, dal_error *failure);
 /* Ends the cursor, if one is open; an error that its rows still had spoils the transaction. */
 void dal__conn_finish_rows(dal_conn *conn);
 /* Returns the failure that left a transaction fit for nothing but rollback; NULL while all is well. */

@@ -220,8 +220,24 @@ dal_status dal__conn_check_not_failed(dal_conn *conn, dal_error *err)
 
 /* ---- rows --------------------------------------------------------------------------------------------------- */
 
+void dal__conn_doubt(const char *what, dal_error *failure)
+{
+        dal_error cause = *failure;
+
+        dal_error_set(failure, DAL_CLASS_COMMIT_UNKNOWN, "%s (%.300s)", what, cause.message);
+        failure->vendor_code = cause.vendor_code;
+        memcpy(failure->sqlstate, cause.sqlstate, sizeof failure->sqlstate);
+        failure->conn_gone = true;
+}
+
 DAL_COLD static dal_status fail_row(dal_conn *conn, dal_error *failure)
 {
+        /* Outside a transaction the write whose rows these are is committed when the last one was sent, or never. */
+        if (failure->conn_gone && !conn->in_tx && conn->wrote)
+                dal__conn_doubt(
+                        "the connection was lost between the rows of a write, which may or may not have "
+                        "taken effect",
+                        failure);
         conn->rows_open = false;
         conn->rows_failed = true;
         if (failure->conn_gone) {

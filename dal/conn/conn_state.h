@@ -41,11 +41,13 @@ struct dal_conn {
         int64_t insert_id;
         uint32_t statement_timeout_ms, lock_timeout_ms;
         bool tx_mode;
-        bool in_tx;       /* between begin and commit or rollback */
-        bool tx_failed;   /* a statement failed: only rollback is left */
-        bool rows_open;   /* rows are still to be fetched */
-        bool rows_failed; /* they ended in a failure */
-        bool awaiting;    /* a query was sent whose result was not asked for yet */
+        bool in_tx;        /* between begin and commit or rollback */
+        bool tx_read_only; /* begun so */
+        bool wrote;        /* the transaction, or else the last statement, may have written something */
+        bool tx_failed;    /* a statement failed: only rollback is left */
+        bool rows_open;    /* rows are still to be fetched */
+        bool rows_failed;  /* they ended in a failure */
+        bool awaiting;     /* a query was sent whose result was not asked for yet */
         bool broken;
         uint8_t effects; /* DAL__EFFECT_* of what ran, until they were seen to */
         dal_error_class broken_by;
@@ -93,6 +95,11 @@ static inline dal_status dal__conn_check(dal_conn *conn, dal_deadline deadline, 
 dal_status dal__conn_fail(dal_conn *conn, const dal_request *request, dal_error *failure, dal_error *err);
 /* Fills an error of the library's own, with nothing sent. */
 dal_status dal__conn_refuse(dal_conn *conn, dal_error_class error_class, const char *what, dal_error *err);
+/* Before a statement is sent: what it is decides what the loss of an answer means. */
+static inline void dal__conn_note_write(dal_conn *conn, bool writes)
+{
+        conn->wrote = writes | (conn->wrote & conn->in_tx);
+}
 /* Makes the request of a statement, its parameters checked; NULL, with *err filled, if that fails. */
 static inline dal__cached_stmt *dal__conn_prepare_request(dal_conn *conn, const dal_stmt *stmt,
                                                           dal_params params, dal_request *request,
@@ -111,6 +118,7 @@ static inline dal__cached_stmt *dal__conn_prepare_request(dal_conn *conn, const 
                                  .flags = stmt->flags,
                                  .params = params};
         conn->effects |= entry->effects;
+        dal__conn_note_write(conn, !entry->is_read);
         return entry;
 }
 /* Adds a waiting request at `at` (n_pending: at the end); without parameters. */

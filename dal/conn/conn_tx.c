@@ -159,6 +159,8 @@ dal_status dal_conn_begin(dal_conn *conn, dal_isolation isolation, bool read_onl
         if (s)
                 return s;
         conn->in_tx = true;
+        conn->tx_read_only = read_only;
+        conn->wrote = false;
         conn->tx_failed = false;
         return DAL_OK;
 }
@@ -230,24 +232,30 @@ static dal_status add_limits(dal_conn *conn, dal_deadline deadline, dal_error *e
         return dal__conn_add_pending(conn, 0, &request, err);
 }
 
+bool dal__conn_has_written(const dal_conn *conn)
+{
+        return conn->wrote && !conn->tx_read_only;
+}
+
 /*
  * The seam of the lost reply: COMMIT may have reached the server and nobody knows what became of it. The class is
- * decided here, once; whoever can find out the outcome starts from this error.
+ * decided here, once; whoever can find out the outcome starts from this error. What only read is simply lost.
  */
-static dal_status in_doubt(dal_error *local, dal_error *err)
+static dal_status in_doubt(const dal_conn *conn, const char *token, dal_error *local, dal_error *err)
 {
-        dal_error doubt = DAL_ERROR_INIT;
-
-        dal_error_set(&doubt, DAL_CLASS_COMMIT_UNKNOWN,
-                      "COMMIT was sent and no answer came (%.300s): the transaction may or may not have been "
-                      "committed",
-                      local->message);
-        doubt.vendor_code = local->vendor_code;
-        memcpy(doubt.sqlstate, local->sqlstate, sizeof doubt.sqlstate);
-        doubt.conn_gone = true;
+        if (dal__conn_has_written(conn)) {
+                dal__conn_doubt(
+                        "COMMIT was sent and no answer came: the transaction may or may not have been "
+                        "committed",
+                        local);
+                if (token)
+                        memcpy(local->outcome_token, token, strlen(token) + 1);
+        } else {
+                local->tx_gone = true;
+        }
         if (err)
-                *err = doubt;
-        return DAL_ERR_IN_DOUBT;
+                *err = *local;
+        return local->status;
 }
 
 static dal_status roll_back_failed(dal_conn *conn, dal_deadline deadline, dal_error *err)
@@ -263,6 +271,12 @@ static dal_status roll_back_failed(dal_conn *conn, dal_deadline deadline, dal_er
 }
 
 dal_status dal_conn_commit(dal_conn *conn, dal_deadline deadline, dal_error *err)
+{
+        return dal__conn_commit(conn, NULL, NULL, deadline, err);
+}
+
+dal_status dal__conn_commit(dal_conn *conn, const char *table, const char *token, dal_deadline deadline,
+                            dal_error *err)
 {
         bool pipelined = conn->driver->caps & DAL_CAP_PIPELINE;
         dal_error local = DAL_ERROR_INIT;
@@ -295,11 +309,16 @@ dal_status dal_conn_commit(dal_conn *conn, dal_deadline deadline, dal_error *err
         }
         memset(&request, 0, sizeof request);
         request.kind = DAL_REQUEST_COMMIT;
+        if (dal__conn_has_written(conn)) {
+                request.token_table = table;
+                request.text = token;
+        }
         s = dal__conn_send_all(conn, &request, deadline, &result, &outcome, &local);
         if (s && local.conn_gone && !local.not_sent && outcome.was_sent &&
             (pipelined || outcome.reached_last)) {
+                s = in_doubt(conn, token, &local, err);
                 end_tx(conn);
-                return in_doubt(&local, err);
+                return s;
         }
         if (s) {
                 dal_conn_rollback(conn, dal__conn_grace(deadline), NULL);
@@ -310,6 +329,28 @@ dal_status dal_conn_commit(dal_conn *conn, dal_deadline deadline, dal_error *err
         }
         end_tx(conn);
         return DAL_OK;
+}
+
+const char *dal__conn_token_query(const dal_conn *conn)
+{
+        return conn->driver->token_query ? conn->driver->token_query(conn->state) : NULL;
+}
+
+dal_status dal__conn_end_session(dal_conn *conn, uint64_t session_id, uint32_t min_age_ms,
+                                 dal_deadline deadline, dal_error *err)
+{
+        dal_error local = DAL_ERROR_INIT;
+        dal_status s;
+
+        if (!conn->driver->end_session)
+                return DAL_OK;
+        conn->stats.n_round_trips++;
+        s = conn->driver->end_session(conn->state, session_id, min_age_ms, deadline, &local);
+        if (s && local.conn_gone)
+                conn->broken = true;
+        if (s && err)
+                *err = local;
+        return s;
 }
 
 /* ---- savepoints ----------------------------------------------------------------------------------------------------- */

@@ -365,7 +365,7 @@ static dal_status add(dal__stmt_cache *cache, const dal_stmt *stmt, dal__cached_
         entry->key = stmt;
         entry->key_name = stmt->name;
         entry->key_common = stmt->common;
-        entry->is_read = rewritten.is_read;
+        entry->is_read = rewritten.is_read && !(stmt->flags & DAL_STMT_WRITES);
         entry->effects = dal__stmt_cache_effects(text, strlen(text), cache->driver->sql_syntax);
         entry->is_atomic = is_atomic(text, strlen(text), cache->driver->sql_syntax);
         entry->driver_stmt.name = stmt->name;

@@ -337,6 +337,33 @@ dal_status dal_tx_run(dal_tx *outer, dal_tx_fn *fn, void *arg, dal_error *err)
         return s;
 }
 
+/*
+ * A part of the time that is left is kept for finding out what became of a COMMIT that gets no answer: with a server that
+ * says nothing any more all of it would be gone.
+ */
+static dal_deadline commit_deadline(const dal_tx *tx)
+{
+        return tx->deadline == DAL_FOREVER ? tx->deadline : tx->deadline - (tx->deadline - tx->commit_at) / 4;
+}
+
+static dal_status send_commit(dal_tx *tx, dal_error *failure)
+{
+        dal__outcome_token token;
+        dal_status s;
+
+        if (!tx->outcome_table || !dal__conn_has_written(tx->conn))
+                return dal_conn_commit(tx->conn, tx->deadline, failure);
+        s = dal__outcome_make(tx->shard, &token, failure);
+        if (s) {
+                dal_conn_rollback(tx->conn, dal__conn_grace(tx->deadline), NULL);
+                return s;
+        }
+        dal__outcome_write(&token, tx->token);
+        tx->session_id = dal_conn_info(tx->conn)->session_id;
+        tx->commit_at = dal_clock_now();
+        return dal__conn_commit(tx->conn, tx->outcome_table, tx->token, commit_deadline(tx), failure);
+}
+
 static dal_status commit(dal_tx *tx, dal_error *failure)
 {
         dal_status s;
@@ -347,7 +374,7 @@ static dal_status commit(dal_tx *tx, dal_error *failure)
                 *failure = tx->failure;
                 return failure->status;
         }
-        s = dal_conn_commit(tx->conn, tx->deadline, failure);
+        s = send_commit(tx, failure);
         if (s && failure->error_class == DAL_CLASS_COMMIT_ROLLED_BACK && tx->failure.status) {
                 dal_error_set(failure, DAL_CLASS_COMMIT_ROLLED_BACK,
                               "nothing was committed: the function returned DAL_OK although %.380s",

@@ -186,7 +186,13 @@ static dal_status attempt_once(dal_cluster *cluster, const struct target *target
                 return s;
         tx->shard = shard->number;
         running->in_tx = true;
-        s = dal__tx_attempt(tx, fn, arg, err);
+        if (!tx->options->read_only)
+                s = dal__cluster_outcome_table(cluster, shard, tx->conn, tx->deadline, &tx->outcome_table,
+                                               err);
+        if (s == DAL_OK)
+                s = dal__tx_attempt(tx, fn, arg, err);
+        if (s && tx->outcome == DAL__TX_IN_DOUBT)
+                s = dal__cluster_settle(running->here, shard, tx, err);
         dal_pool_release(shard->pool, tx->conn);
         running->in_tx = false;
         dal__tx_end(tx);
@@ -290,20 +296,16 @@ dal_status dal_cluster_run_on_at(const char *here, dal_cluster *cluster, uint16_
 /* What a failure means for a statement that commits by itself. */
 DAL_COLD static void judge_single(dal_conn *conn, const dal_stmt *stmt, dal_error *failure)
 {
-        char cause[300];
-
+        if (failure->status == DAL_ERR_IN_DOUBT)
+                return;
         if (failure->not_sent || (failure->conn_gone && dal__conn_is_read(conn, stmt)))
                 return; /* it had no effect: running it again is safe */
         if (!failure->conn_gone) {
                 failure->retry_tx &= dal__conn_is_atomic(conn, stmt); /* else a part may be done */
                 return;
         }
-        memcpy(cause, failure->message, sizeof cause);
-        cause[sizeof cause - 1] = '\0';
-        dal_error_set(failure, DAL_CLASS_COMMIT_UNKNOWN,
-                      "the statement was sent and no answer came (%s): it may or may not have taken effect",
-                      cause);
-        failure->conn_gone = true;
+        dal__conn_doubt("the statement was sent and no answer came: it may or may not have taken effect",
+                        failure);
 }
 
 static void release_lease(dal_conn *conn, void *pool)
@@ -390,11 +392,20 @@ DAL_COLD static dal_status single_silent(struct single *call)
         return single(call, &ignored);
 }
 
+static dal_status run_single(dal_tx *tx, void *arg, dal_error *err)
+{
+        const struct single *call = arg;
+
+        return dal_tx_exec(tx, call->stmt, call->params, call->n_rows_out, err);
+}
+
 dal_status dal_cluster_exec_at(const char *here, dal_cluster *cluster, dal_key key, const dal_stmt *stmt,
                                dal_params params, int64_t *n_rows_out, dal_error *err)
 {
         struct single call = {here, cluster, &key, stmt, params, n_rows_out, NULL, 0};
 
+        if (stmt->flags & DAL_STMT_RESOLVE)
+                return dal_cluster_run_at(here, cluster, key, NULL, run_single, &call, err);
         return err ? single(&call, err) : single_silent(&call);
 }
 

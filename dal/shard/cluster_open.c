@@ -75,6 +75,9 @@ static dal_status copy_options(dal_cluster *cluster, const dal_cluster_options *
                                              "fill dal_cluster_options by DAL_CLUSTER_OPTIONS_INIT first");
                 memcpy(&cluster->options, options, options->struct_size);
         }
+        if ((unsigned)cluster->options.outcomes > DAL_OUTCOMES_OFF)
+                return dal_error_set(err, DAL_CLASS_ARGUMENT, "outcomes %d is not one of enum dal_outcomes",
+                                     (int)cluster->options.outcomes);
         if (!cluster->options.timeout_ms)
                 cluster->options.timeout_ms = DEFAULT_TIMEOUT_MS;
         if (!cluster->options.map_refresh_ms)
@@ -107,6 +110,7 @@ static void init_locks(dal_cluster *cluster)
 static void free_cluster(dal_cluster *cluster)
 {
         for (uint32_t i = 0; i < atomic_load(&cluster->n_shards); i++) {
+                dal_mem_free(atomic_load(&cluster->shards[i]->outcome_table));
                 dal_dsn_free(cluster->shards[i]->dsn);
                 dal_mem_free(cluster->shards[i]);
         }

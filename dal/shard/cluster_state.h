@@ -24,6 +24,8 @@ typedef struct dal__shard {
         const dal_driver *driver;
         dal_dsn *dsn;
         dal_pool *pool;
+        _Atomic(char *) outcome_table;   /* its full name, owned; NULL as long as none was found */
+        _Atomic int64_t outcome_look_at; /* when to look for it; 0 = nobody has yet */
 } dal__shard;
 
 /* A dal_cluster_run() under way. Lives on the runner's stack. */
@@ -83,6 +85,14 @@ dal_status dal__cluster_refresh(dal_cluster *cluster, dal_deadline deadline, dal
 /* Starts and stops the thread that asks for newer maps; stopping fails when it hangs in a refresh too long. */
 dal_status dal__cluster_start_timer(dal_cluster *cluster, dal_error *err);
 dal_status dal__cluster_stop_timer(dal_cluster *cluster, dal_deadline deadline, dal_error *err);
+/*
+ * Gives the table for the token of a transaction that is about to begin on a leased connection, NULL for none. Looks for
+ * it first if need be.
+ */
+dal_status dal__cluster_outcome_table(dal_cluster *cluster, dal__shard *shard, dal_conn *conn,
+                                      dal_deadline deadline, const char **out, dal_error *err);
+/* Settles an attempt that ended in doubt: DAL_OK if it was committed, else *err says what it is now. */
+dal_status dal__cluster_settle(const char *here, dal__shard *shard, dal_tx *tx, dal_error *err);
 /* Waits on a condition with the monotonic clock. */
 void dal__cluster_wait(pthread_cond_t *cond, pthread_mutex_t *lock, dal_deadline deadline);
 /* Finds a shard by its number; NULL if there is none. */

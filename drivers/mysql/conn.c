@@ -152,6 +152,7 @@ static dal_status mysql_slot_open(void *state, const dal_open_args *args, dal_de
         conn->call.watchdog = conn->watchdog;
         conn->call.tls = mysql_get_ssl_cipher(conn->mysql) != NULL;
         conn->tx_mode = args->tx_mode;
+        conn->takes_several = true; /* as it connects */
         conn->statements = args->statements;
         s = find_facts(conn, err);
         if (s == DAL_OK)
@@ -287,6 +288,8 @@ static dal_status run_script(dal__mysql_conn *conn, const dal_request *request, 
 {
         dal_status s = dal__mysql_check_size(conn, request->text_size + 1, err);
 
+        if (s == DAL_OK)
+                s = dal__mysql_tx_take_one(conn, request->text, request->text_size, deadline, err);
         if (s == DAL_OK)
                 s = dal__mysql_tx_text(conn, request->text, request->text_size, true, deadline, err);
         if (s == DAL_OK)
@@ -441,6 +444,8 @@ static const dal_driver driver = {
         .tx_state = mysql_slot_tx_state,
         .stmt_close = mysql_slot_stmt_close,
         .info = mysql_slot_info,
+        .token_query = dal__mysql_tx_token_query,
+        .end_session = dal__mysql_tx_end_session,
 };
 
 const dal_driver *dal_driver_mysql(void)

@@ -279,6 +279,11 @@ dal_status dal__mysql_tx_text(dal__mysql_conn *conn, const char *sql, size_t siz
                               dal_deadline deadline, dal_error *err);
 /** Reads whatever a command gives, also the results that follow the first. Returns 0, or 1 if that failed. */
 int dal__mysql_tx_drop_results(MYSQL *mysql);
+/** Before a command that is not the library's own constant text: makes sure that the server takes it as one statement. */
+dal_status dal__mysql_tx_take_one(dal__mysql_conn *conn, const char *sql, size_t size, dal_deadline deadline,
+                                  dal_error *err);
+dal_driver_token_query_fn dal__mysql_tx_token_query;
+dal_driver_end_session_fn dal__mysql_tx_end_session;
 /** Takes in what the server said about the transaction behind a statement that went well. */
 dal_status dal__mysql_tx_after_success(dal__mysql_conn *conn, dal_error *err);
 /** Takes in what a failed statement did to the transaction; may ask the server. */
@@ -313,6 +318,7 @@ struct dal__mysql_conn {
         bool tx_open;  /* between BEGIN and COMMIT or ROLLBACK */
         bool in_trans; /* the server's word */
         bool committing;
+        bool takes_several; /* statements in one command: off while the command may not be ours */
         bool limits_changed; /* by REQUEST_LIMITS; the session's own come back with the next transaction */
         uint32_t generation; /* counts session resets: statements of an earlier one are gone */
         dal__mysql_entry *queue;

@@ -163,8 +163,11 @@ static int take_rows(dal__mysql_conn *conn, bool stream)
 static dal_status execute(dal__mysql_conn *conn, const char *sql, size_t size, bool stream,
                           dal_deadline deadline, dal_error *err)
 {
+        dal_status s = dal__mysql_tx_take_one(conn, sql, size, deadline, err);
         int rc;
 
+        if (s)
+                return s;
         dal__mysql_begin(conn, deadline, true);
         rc = mysql_real_query(conn->mysql, sql, (unsigned long)size);
         if (rc == 0 && dal__mysql_more_results(conn))

@@ -3,10 +3,13 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #define ERROR_LOCK_WAIT_TIMEOUT 1205
+#define ERROR_NO_SUCH_THREAD    1094
+#define ERROR_NOT_ITS_OWNER     1095
 
 /* ---- text commands ---- */
 
@@ -281,14 +284,96 @@ static dal_status run_begin(dal__mysql_conn *conn, const dal_request *request, d
         return DAL_OK;
 }
 
+/*
+ * Switches whether the server takes several statements at once: only the library's own constant text may be more than
+ * one. Source: COM_SET_OPTION
+ */
+static dal_status take_several(dal__mysql_conn *conn, bool several, dal_deadline deadline, dal_error *err)
+{
+        dal_status s = DAL_OK;
+
+        if (conn->takes_several == several)
+                return DAL_OK;
+        dal__mysql_begin(conn, deadline, false);
+        if (mysql_set_server_option(conn->mysql, several ? MYSQL_OPTION_MULTI_STATEMENTS_ON
+                                                         : MYSQL_OPTION_MULTI_STATEMENTS_OFF))
+                s = DAL_ERR_CONN;
+        dal__mysql_end(conn);
+        if (s) {
+                s = dal__mysql_fail(conn, NULL, err);
+                if (err)
+                        err->not_sent = true;
+                return s;
+        }
+        conn->takes_several = several;
+        return DAL_OK;
+}
+
+dal_status dal__mysql_tx_take_one(dal__mysql_conn *conn, const char *sql, size_t size, dal_deadline deadline,
+                                  dal_error *err)
+{
+        /* What has no semicolon at all, not even in a literal, is one statement whatever the session's settings are. */
+        return conn->takes_several && memchr(sql, ';', size) ? take_several(conn, false, deadline, err)
+                                                             : DAL_OK;
+}
+
+/* The server stops at the first statement that fails: then COMMIT was not executed and the transaction is still open. */
+static dal_status insert_and_commit(dal__mysql_conn *conn, const dal_request *request, dal_deadline deadline,
+                                    dal_error *err)
+{
+        char sql[512];
+        int n = snprintf(sql, sizeof sql, "INSERT INTO %s (token,state) VALUES (X'%s','C');COMMIT",
+                         request->token_table, request->text);
+        dal_error local = DAL_ERROR_INIT;
+        bool inserted;
+        dal_status s;
+        int rc;
+
+        if (n < 0 || (size_t)n >= sizeof sql)
+                return dal_error_set(err, DAL_CLASS_INTERNAL, "the name of dal_outcome is too long");
+        s = take_several(conn, true, deadline, err);
+        if (s)
+                return s;
+        dal__mysql_begin(conn, deadline, false);
+        rc = mysql_real_query(conn->mysql, sql, (unsigned long)n);
+        inserted = rc == 0;
+        if (inserted)
+                rc = mysql_next_result(conn->mysql);
+        dal__mysql_end(conn);
+        if (rc == 0)
+                return DAL_OK;
+        if (rc < 0) {
+                conn->broken = true; /* with its transaction */
+                dal_error_set(err, DAL_CLASS_INTERNAL, "the server answered one of two statements only");
+                if (err)
+                        err->conn_gone = true;
+                return DAL_ERR_INTERNAL;
+        }
+        conn->committing = inserted;
+        s = dal__mysql_fail(conn, NULL, &local);
+        conn->committing = false;
+        if (local.tx_gone && !conn->broken)
+                forget_tx(conn);
+        if (err)
+                *err = local;
+        return s;
+}
+
 /* An answer of the server is final either way; only a lost connection leaves the outcome open. */
-static dal_status run_commit(dal__mysql_conn *conn, dal_deadline deadline, dal_error *err)
+static dal_status run_commit(dal__mysql_conn *conn, const dal_request *request, dal_deadline deadline,
+                             dal_error *err)
 {
         dal_status s;
 
-        conn->committing = true;
-        s = run_text(conn, "COMMIT", deadline, err);
-        conn->committing = false;
+        if (request->text) {
+                s = insert_and_commit(conn, request, deadline, err);
+                if (s)
+                        return s;
+        } else {
+                conn->committing = true;
+                s = run_text(conn, "COMMIT", deadline, err);
+                conn->committing = false;
+        }
         if (s && conn->broken)
                 return s;
         forget_tx(conn);
@@ -363,7 +448,7 @@ dal_status dal__mysql_tx_run(dal__mysql_conn *conn, const dal_request *request, 
         case DAL_REQUEST_BEGIN:
                 return run_begin(conn, request, deadline, err);
         case DAL_REQUEST_COMMIT:
-                return run_commit(conn, deadline, err);
+                return run_commit(conn, request, deadline, err);
         case DAL_REQUEST_ROLLBACK:
                 return run_rollback(conn, deadline, err);
         case DAL_REQUEST_SAVEPOINT:
@@ -380,4 +465,61 @@ dal_status dal__mysql_tx_run(dal__mysql_conn *conn, const dal_request *request, 
                 break;
         }
         return dal_error_set(err, DAL_CLASS_INTERNAL, "a statement came where transactions are handled");
+}
+
+/* ---- the outcome of a lost COMMIT ---- */
+
+const char *dal__mysql_tx_token_query(void *state)
+{
+        (void)state;
+        return "SELECT CONCAT('`',REPLACE(TABLE_SCHEMA,'`','``'),'`.`dal_outcome`') FROM "
+               "information_schema.TABLES "
+               "WHERE TABLE_SCHEMA=DATABASE() AND TABLE_NAME='dal_outcome'";
+}
+
+/* How long the server has been running. */
+static dal_status get_uptime(dal__mysql_conn *conn, dal_deadline deadline, uint64_t *seconds_out,
+                             dal_error *err)
+{
+        static const char sql[] = "SHOW GLOBAL STATUS LIKE 'Uptime'";
+        MYSQL_RES *rows = NULL;
+        MYSQL_ROW row;
+
+        *seconds_out = 0;
+        dal__mysql_begin(conn, deadline, true);
+        if (mysql_real_query(conn->mysql, sql, sizeof sql - 1) == 0)
+                rows = mysql_store_result(conn->mysql);
+        dal__mysql_end(conn);
+        if (!rows)
+                return dal__mysql_fail(conn, NULL, err);
+        row = mysql_fetch_row(rows);
+        if (row && mysql_num_fields(rows) == 2 && row[1])
+                *seconds_out = strtoull(row[1], NULL, 10);
+        mysql_free_result(rows);
+        return DAL_OK;
+}
+
+/*
+ * The numbers begin again when the server does, so that of a session from before may be anybody's by now; but then that
+ * session is gone. Source: manual, KILL; information_schema.PROCESSLIST tells nothing of a session's age.
+ */
+dal_status dal__mysql_tx_end_session(void *state, uint64_t session_id, uint32_t min_age_ms,
+                                     dal_deadline deadline, dal_error *err)
+{
+        dal__mysql_conn *conn = state;
+        dal_error local = DAL_ERROR_INIT;
+        uint64_t uptime;
+        char sql[64];
+        dal_status s = get_uptime(conn, deadline, &uptime, err);
+
+        if (s || uptime * 1000 <= min_age_ms)
+                return s;
+        (void)snprintf(sql, sizeof sql, "KILL %" PRIu64, session_id);
+        s = run_text(conn, sql, deadline, &local);
+        if (s == DAL_OK || local.vendor_code == ERROR_NO_SUCH_THREAD ||
+            local.vendor_code == ERROR_NOT_ITS_OWNER)
+                return DAL_OK;
+        if (err)
+                *err = local;
+        return s;
 }

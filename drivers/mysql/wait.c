@@ -191,7 +191,8 @@ bool dal__mysql_connect(MYSQL *mysql, const dal__mysql_target *target, dal__mysq
         install(mysql);
         dal__mysql_call_begin(&call);
         ok = mysql_real_connect(mysql, target->address, target->user, target->password, target->dbname,
-                                target->port, target->socket, CLIENT_FOUND_ROWS) != NULL;
+                                target->port, target->socket,
+                                CLIENT_FOUND_ROWS | CLIENT_MULTI_STATEMENTS) != NULL;
         dal__mysql_call_end(&call);
         if (ok && call.tls) /* from now on TLS, too, asks before it waits */
                 ok = fcntl(mysql_get_socket(mysql), F_SETFL, O_NONBLOCK) == 0;
@@ -267,7 +268,7 @@ static bool run_job_locked(dal__mysql_watchdog *w)
 
         pthread_mutex_unlock(&w->lock);
         ok = mysql_real_connect(job->mysql, job->host, job->user, job->password, job->dbname, job->port,
-                                job->socket, CLIENT_FOUND_ROWS) != NULL;
+                                job->socket, CLIENT_FOUND_ROWS | CLIENT_MULTI_STATEMENTS) != NULL;
         pthread_mutex_lock(&w->lock);
         w->job = NULL;
         w->connected = ok;

@@ -180,6 +180,8 @@ static const dal_driver driver = {
         .tx_state = pg_tx_state,
         .stmt_close = dal__postgres_stmt_close,
         .info = pg_info,
+        .token_query = dal__postgres_token_query,
+        .end_session = dal__postgres_end_session,
 };
 
 const dal_driver *dal_driver_postgres(void)

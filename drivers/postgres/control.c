@@ -3,6 +3,7 @@
 
 #include "postgres_impl.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 static const char *isolation_clause(dal_isolation isolation)
@@ -45,6 +46,8 @@ uint32_t dal__postgres_n_commands(const dal__postgres_conn *conn, const dal_requ
 {
         if (request->kind == DAL_REQUEST_LIMITS)
                 return n_limits(limits_of(conn, request));
+        if (request->kind == DAL_REQUEST_COMMIT && request->text)
+                return 2;
         return request->kind == DAL_REQUEST_BEGIN ? 1 + n_limits(limits_of(conn, request)) : 1;
 }
 
@@ -53,6 +56,14 @@ static int put_limit(char *out, size_t size, limits l, uint32_t i)
         if (i == 0 && l.statement_ms)
                 return snprintf(out, size, "SET LOCAL statement_timeout = %u", l.statement_ms);
         return snprintf(out, size, "SET LOCAL lock_timeout = %u", l.lock_ms);
+}
+
+/* By decode(), for a session may be told to read a backslash in a literal otherwise. */
+static int put_token(char *out, size_t size, const dal_request *request)
+{
+        return snprintf(out, size,
+                        "INSERT INTO %s (token, state) VALUES (pg_catalog.decode('%s', 'hex'), 'C')",
+                        request->token_table, request->text);
 }
 
 int dal__postgres_put_command(char *out, size_t size, const dal__postgres_conn *conn,
@@ -67,7 +78,8 @@ int dal__postgres_put_command(char *out, size_t size, const dal__postgres_conn *
         case DAL_REQUEST_LIMITS:
                 return put_limit(out, size, limits_of(conn, request), i);
         case DAL_REQUEST_COMMIT:
-                return snprintf(out, size, "COMMIT");
+                return i == 0 && request->text ? put_token(out, size, request)
+                                               : snprintf(out, size, "COMMIT");
         case DAL_REQUEST_ROLLBACK:
                 return snprintf(out, size, "ROLLBACK");
         case DAL_REQUEST_SAVEPOINT:
@@ -97,4 +109,38 @@ void dal__postgres_put_limits(char *out, size_t size, const dal__postgres_conn *
                               names[i], values[i]);
                 between = ", ";
         }
+}
+
+/* ---- the outcome of a lost COMMIT --------------------------------------------------------------------------- */
+
+const char *dal__postgres_token_query(void *state)
+{
+        (void)state;
+        /* A name of 63 bytes, each of them a quote, still fits PG_CONTROL_SIZE. */
+        return "SELECT pg_catalog.quote_ident(n.nspname::text) || '.dal_outcome' FROM pg_catalog.pg_class c "
+               "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+               "WHERE c.oid = pg_catalog.to_regclass('dal_outcome') "
+               "AND pg_catalog.has_table_privilege(c.oid, 'INSERT') "
+               "AND pg_catalog.has_table_privilege(c.oid, 'SELECT')";
+}
+
+/*
+ * A process number is used again, so the age decides: a backend that is older than the moment when COMMIT was sent, and
+ * has the number of the one it was sent to, is that one. Behind a pooler the number is the pooler's own invention.
+ */
+dal_status dal__postgres_end_session(void *state, uint64_t session_id, uint32_t min_age_ms,
+                                     dal_deadline deadline, dal_error *err)
+{
+        dal__postgres_conn *conn = state;
+        char sql[512];
+
+        if (conn->statements != DAL_STATEMENTS_PREPARED)
+                return DAL_OK;
+        snprintf(sql, sizeof sql,
+                 "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity "
+                 "WHERE pid = %" PRIu64 " AND usename = current_user AND datname = "
+                 "pg_catalog.current_database() AND pg_catalog.clock_timestamp() - backend_start > "
+                 "pg_catalog.make_interval(secs => %" PRIu32 ".%03" PRIu32 ")",
+                 session_id, min_age_ms / 1000, min_age_ms % 1000);
+        return dal__postgres_simple(conn, sql, deadline, err);
 }

@@ -302,7 +302,7 @@ void dal__postgres_set_stream(PGconn *pg);
 bool dal__postgres_is_read(const dal_request *request);
 
 /* control.c */
-#define PG_CONTROL_SIZE 192 /* bytes of the longest BEGIN with its limits */
+#define PG_CONTROL_SIZE 512 /* bytes of the longest command: the token of a COMMIT with the name of its table */
 /* Commands that a control request consists of; with a pipeline each is a message of its own. */
 uint32_t dal__postgres_n_commands(const dal__postgres_conn *conn, const dal_request *request);
 /* Writes command `i` of a control request; returns its size. */
@@ -310,6 +310,8 @@ int dal__postgres_put_command(char *out, size_t size, const dal__postgres_conn *
                               const dal_request *request, uint32_t i);
 /* Writes the query that sets the connection's own limits for the transaction that it is part of. */
 void dal__postgres_put_limits(char *out, size_t size, const dal__postgres_conn *conn);
+dal_driver_token_query_fn dal__postgres_token_query;
+dal_driver_end_session_fn dal__postgres_end_session;
 
 /* result.c */
 dal_driver_result_fn dal__postgres_result;

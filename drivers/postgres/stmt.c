@@ -305,7 +305,7 @@ static bool is_plain(const dal__postgres_conn *conn, const dal__postgres_item *i
 
         if (conn->n_closing >= CLOSE_AT && request->kind != DAL_REQUEST_SCRIPT)
                 return false;
-        if (item->ahead)
+        if (item->ahead || (request->kind == DAL_REQUEST_COMMIT && request->text))
                 return false;
         return request->kind != DAL_REQUEST_LIMITS || dal__postgres_n_commands(conn, request) > 0;
 }

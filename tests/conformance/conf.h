@@ -49,6 +49,7 @@ struct quirks {
         bool counts_round_trips;  /* there is a server to travel to */
         bool has_login;           /* user and password are checked */
         bool has_port;            /* is reached by TCP */
+        bool script_is_one;       /* dal_conn_script() takes one statement only */
         bool ddl_ends_tx;         /* DDL commits the open transaction */
         bool defers_constraints;  /* has DEFERRABLE INITIALLY DEFERRED */
         uint32_t decimal_whole, decimal_scale; /* digits before and behind the point in column conf_value.n */
@@ -165,6 +166,6 @@ extern const dal_stmt conf_sleep;          /* takes ten seconds */
 extern const struct conf_case values_conf[], statements_conf[], stale_conf[], rows_conf[], errors_conf[],
         transactions_conf[], transactions_end_conf[], cluster_conf[], queue_conf[], session_conf[],
         deadlines_conf[], contention_conf[], connect_conf[], property_conf[], paths_conf[], limits_conf[],
-        modes_conf[], literals_conf[];
+        modes_conf[], literals_conf[], outcome_conf[];
 
 #endif

@@ -28,6 +28,7 @@ int main(int argc, char **argv)
                                                          limits_conf,
                                                          modes_conf,
                                                          literals_conf,
+                                                         outcome_conf,
                                                          NULL};
         static struct conf c;
         int n_failed;

@@ -234,6 +234,7 @@ static const struct quirks engines[] = {
                 .counts_round_trips = true,
                 .has_login = true,
                 .has_port = true,
+                .script_is_one = true, /* Source: manual, COM_SET_OPTION: several only where the client asks */
                 /* Source: manual 15.3.3 "Statements That Cause an Implicit Commit". */
                 .ddl_ends_tx = true,
         },
@@ -273,6 +274,7 @@ static const struct quirks engines[] = {
                 .counts_round_trips = true,
                 .has_login = true,
                 .has_port = true,
+                .script_is_one = true, /* Source: manual, COM_SET_OPTION: several only where the client asks */
                 .ddl_ends_tx = true,
         },
 #endif

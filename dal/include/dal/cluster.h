@@ -51,6 +51,13 @@ typedef struct dal_event {
 } dal_event;
 typedef void dal_event_fn(void *arg, const dal_event *event);
 
+/** Whether transactions carry a token by which the library finds out what became of a lost COMMIT: see outcome.h. */
+typedef enum dal_outcomes {
+        DAL_OUTCOMES_AUTO,     /* on every shard that has the table dal_outcome; looked for again once a minute */
+        DAL_OUTCOMES_REQUIRED, /* a transaction that may write is refused on a shard without it */
+        DAL_OUTCOMES_OFF       /* never: a lost answer to COMMIT is DAL_ERR_IN_DOUBT at once */
+} dal_outcomes;
+
 /** How a cluster behaves. Zero means the default in brackets; fill it by DAL_CLUSTER_OPTIONS_INIT. */
 typedef struct dal_cluster_options {
         size_t struct_size;
@@ -60,9 +67,10 @@ typedef struct dal_cluster_options {
         dal_event_fn *on_event;     /* called from the thread concerned, without locks [none] */
         void *on_event_arg;
         dal_pool_options pool;      /* for each shard; `name`, `conn.service` and on_leak are set by the cluster */
+        dal_outcomes outcomes;      /* [DAL_OUTCOMES_AUTO] */
 } dal_cluster_options;
 #define DAL_CLUSTER_OPTIONS_INIT                                                                   \
-        { sizeof(dal_cluster_options), NULL, 0, 0, NULL, NULL, DAL_POOL_OPTIONS_INIT }
+        { sizeof(dal_cluster_options), NULL, 0, 0, NULL, NULL, DAL_POOL_OPTIONS_INIT, DAL_OUTCOMES_AUTO }
 
 /**
  * Opens a cluster: reads the catalog if the URL names one. Shards are connected to when first used.
@@ -93,7 +101,8 @@ dal_status dal_cluster_close(dal_cluster *cluster, uint32_t timeout_ms, dal_erro
  *
  * @param options  NULL = defaults
  * @return DAL_OK           committed
- *         DAL_ERR_IN_DOUBT COMMIT was sent and no answer came: it may or may not have happened
+ *         DAL_ERR_IN_DOUBT COMMIT was sent, no answer came, and what became of it could not be found out: it may or may
+ *                          not have happened; err->outcome_token, if not "", can be asked about later (outcome.h)
  *         DAL_ERR_ROUTE    no key, or no shard owns its slot
  *         DAL_ERR_STATE    this thread is already inside dal_cluster_run() for this cluster (use dal_tx_run())
  *         anything else    rolled back; what `fn` returned, or the last failure after the attempts or the
@@ -112,7 +121,8 @@ DAL_NODISCARD dal_status dal_cluster_run_at(const char *here, dal_cluster *clust
  * Not for use inside a transaction's function: it runs on a connection of its own, does not see the transaction's
  * work, and waits in vain for the locks that the transaction holds. Use dal_tx_exec() there.
  * Retried after contention and when nothing was sent. When the connection is lost after the statement was sent,
- * its effect is unknown: DAL_ERR_IN_DOUBT.
+ * its effect is unknown: DAL_ERR_IN_DOUBT, unless the statement has DAL_STMT_RESOLVE and the shard the table
+ * dal_outcome. It then runs as a transaction, with one round trip more, and is treated as one; not inside another.
  * @param n_rows_out  rows matched; may be NULL
  * Threads: any. Blocks: up to the cluster's timeout.
  */

@@ -11,6 +11,7 @@
 #include <dal/error.h>
 #include <dal/fanout.h>
 #include <dal/key.h>
+#include <dal/outcome.h>
 #include <dal/pool.h>
 #include <dal/rows.h>
 #include <dal/schema.h>

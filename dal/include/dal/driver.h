@@ -107,10 +107,18 @@ typedef struct dal_driver_stmt {
         void *state;        /* zeroed before first use */
 } dal_driver_stmt;
 
+/*
+ * The `text` of a COMMIT is NULL or a token of 32 hex digits. The driver then inserts (token, 'C') into `token_table` as
+ * the last statement before COMMIT, without a round trip of its own. Whatever the server answers to that but success is
+ * the answer to the request: nothing was committed, and the transaction may still be open.
+ */
 typedef struct dal_request {
         dal_request_kind kind;
-        dal_driver_stmt *stmt;     /* REQUEST_STMT */
-        const char *text;          /* REQUEST_TEXT, REQUEST_SCRIPT; NUL-terminated */
+        union {
+                dal_driver_stmt *stmt;     /* REQUEST_STMT */
+                const char *token_table;   /* REQUEST_COMMIT with a token: quoted, as token_query's row gave it */
+        };
+        const char *text;          /* REQUEST_TEXT, REQUEST_SCRIPT; NUL-terminated. REQUEST_COMMIT: see below */
         size_t text_size;
         uint32_t flags;            /* DAL_STMT_* */
         dal_params params;         /* the count was checked by the core against the statement */
@@ -214,6 +222,22 @@ typedef dal_tx_state dal_driver_tx_state_fn(void *conn);
 typedef void dal_driver_stmt_close_fn(void *conn, dal_driver_stmt *stmt);
 /** Fills the facts about an open connection. Required. No I/O. */
 typedef void dal_driver_info_fn(void *conn, dal_driver_info *out);
+/**
+ * Returns a query for one text, the full name of the table dal_outcome as this session sees it, quoted for use in
+ * SQL; it finds no row where there is none that the user may write to. NULL when this session can't use one.
+ *
+ * Optional: a driver without it commits without tokens, as one does whose COMMIT never leaves the process. Ownership:
+ * static. No I/O.
+ */
+typedef const char *dal_driver_token_query_fn(void *conn);
+/**
+ * Ends another session of the same server and user, so that what it has open is decided. It is no failure if it is gone.
+ *
+ * Numbers of sessions are used again: only one that is older than `min_age_ms` is meant, as far as the server can tell.
+ * Optional. May block until the deadline.
+ */
+typedef dal_status dal_driver_end_session_fn(void *conn, uint64_t session_id, uint32_t min_age_ms,
+                                             dal_deadline deadline, dal_error *err);
 
 typedef struct dal_driver {
         uint32_t struct_size;     /* sizeof(dal_driver) the driver was compiled with */
@@ -245,6 +269,8 @@ typedef struct dal_driver {
         dal_driver_tx_state_fn *tx_state;
         dal_driver_stmt_close_fn *stmt_close;
         dal_driver_info_fn *info;
+        dal_driver_token_query_fn *token_query;
+        dal_driver_end_session_fn *end_session;
 } dal_driver;
 
 /**

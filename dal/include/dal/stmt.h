@@ -52,6 +52,16 @@ typedef enum dal_dialect {
  */
 #define DAL_STMT_LOCK_UPDATE 0x02u
 #define DAL_STMT_LOCK_SHARE  0x04u
+/*
+ * A query that writes although it does not look like it: SELECT of a function that changes rows. Without this it is run
+ * again when its answer is lost.
+ */
+#define DAL_STMT_WRITES 0x08u
+/*
+ * For dal_cluster_exec(): if the answer is lost the library finds out whether the write was done, as it does for
+ * transactions. It then runs as one, with one round trip and one small row more. See outcome.h.
+ */
+#define DAL_STMT_RESOLVE 0x10u
 
 /*
  * How statements and values travel. Every driver has PREPARED; the others as DAL_CAP_UNNAMED and DAL_CAP_TEXT say.
