@@ -308,7 +308,8 @@ dal_status dal__postgres_fail_connect(const char *host, const char *text, bool h
         /* libpq names the address; a name that it was reached by is not in there. */
         if (strstr(message, host))
                 host = "";
-        dal_error_set(err, error_class, "%s%s%s%s", host, host[0] ? ": " : "", message,
+        dal_error_set(err, error_class, "%s%s%s%s", host, host[0] ? ": " : "",
+                      message[0] ? message : "the server gave no reason",
                       remedy(error_class, text, has_password));
         if (err) {
                 copy_code(err->sqlstate, sqlstate);
