@@ -78,6 +78,7 @@ struct bank_options {
         char admin_url[BANK_PATH]; /* as one who may do everything */
         char container[128];       /* where the server runs; "" = its process can't be struck */
         char dir[BANK_PATH];       /* for logs, the shared page and SQLite's file */
+        char schema[BANK_PATH];    /* the folder of the library's own tables */
         uint64_t seed;
         uint32_t n_faults;
         int i_worker; /* >= 0: this process is a worker */
@@ -89,7 +90,7 @@ struct bank_shared *bank_share(const char *dir);
 /* ---- statements ----------------------------------------------------------------------------------------------- */
 
 extern const dal_stmt bank_read, bank_read_locked, bank_sum, bank_add, bank_add_versioned, bank_add_account,
-        bank_write_op, bank_all_ops, bank_all_accounts;
+        bank_write_op, bank_write_op_resolved, bank_all_ops, bank_all_accounts;
 
 /* ---- evidence --------------------------------------------------------------------------------------------------- */
 
@@ -98,9 +99,10 @@ enum bank_kind {
         BANK_QUEUED,
         BANK_VERSIONED,
         BANK_NESTED,
-        BANK_REFUSED, /* the function itself refuses at the end */
-        BANK_SINGLE,  /* one statement without a transaction's function */
-        BANK_SUM,     /* reads only */
+        BANK_REFUSED,         /* the function itself refuses at the end */
+        BANK_SINGLE,          /* one statement without a transaction's function */
+        BANK_SINGLE_RESOLVED, /* the same, whose lost answer is resolved */
+        BANK_SUM,             /* reads only */
         BANK_N_KINDS
 };
 
@@ -138,6 +140,8 @@ bool bank_log_read(const char *dir, struct bank_answer **out, size_t *n_out);
 
 /* A worker's whole life; its exit status. */
 int bank_work(const struct bank_options *options);
+/* A cluster of this one database. */
+dal_cluster *bank_open_cluster(const struct bank_options *options, dal_error *err);
 /* Registers the file system that fails; before SQLite is used. */
 bool bank_vfs_register(struct bank_shared *shared, uint64_t seed);
 /* Tells it that this thread is in an operation. */

@@ -135,6 +135,11 @@ static bool read_books(const struct bank_options *o, struct books *b)
 
 /* ---- each operation ---------------------------------------------------------------------------------------------- */
 
+static bool is_single(const struct bank_op *op)
+{
+        return op->kind == BANK_SINGLE || op->kind == BANK_SINGLE_RESOLVED;
+}
+
 static bool is_unknown(const struct bank_answer *a)
 {
         return !a->answered || a->status == DAL_ERR_IN_DOUBT;
@@ -156,7 +161,7 @@ static void check_answer(struct books *b, const struct bank_answer *a, const str
                 WRONG(b, "op %" PRIu64 " only read and is there", a->op.id);
         if (done && a->op.kind == BANK_REFUSED)
                 WRONG(b, "op %" PRIu64 " refused itself and was acknowledged", a->op.id);
-        if (a->answered && a->op.kind != BANK_SINGLE && a->n_committed != (done ? 1u : 0u))
+        if (a->answered && !is_single(&a->op) && a->n_committed != (done ? 1u : 0u))
                 WRONG(b, "op %" PRIu64 " ended with %s and its commit hook ran %u times", a->op.id,
                       dal_error_status_name(a->status), a->n_committed);
         if (n_rows && (row->group != a->op.group || row->from != a->op.from || row->to != a->op.to ||
@@ -299,12 +304,49 @@ static void tell_lost_replies(struct books *b, const struct proxy_strike *strike
         printf("lost answers to COMMIT: %zu; resolved to committed %zu, to not committed %zu, left in doubt "
                "%zu\n",
                n, n_committed, n_not_committed, n_in_doubt);
-#ifdef BANK_RESOLVES
         if (n_strikes && (n_committed == 0 || n_not_committed == 0))
                 WRONG(b, "lost answers to COMMIT were never resolved to one of the two");
-#endif
         if (n_strikes && n * 10 < n_strikes)
                 WRONG(b, "only %zu of %zu faults lost an answer to COMMIT", n, n_strikes);
+}
+
+/* What was left in doubt is asked about now, twice; the answer must be what the database holds. */
+static void ask_later(const struct bank_options *o, struct books *b)
+{
+        dal_error err = DAL_ERROR_INIT;
+        dal_cluster *cluster = bank_open_cluster(o, &err);
+        size_t n_committed = 0, n_not_committed = 0, n_without = 0;
+
+        if (!cluster)
+                WRONG(b, "the cluster can't be opened to ask: %s", err.message);
+        for (size_t i = 0; cluster && i < b->n_answers; i++) {
+                const struct bank_answer *a = &b->answers[i];
+                dal_outcome outcome = DAL_OUTCOME_UNKNOWN, again = DAL_OUTCOME_UNKNOWN;
+                bool is_there = find_row(b, a->op.id) != NULL;
+
+                if (!a->answered || a->status != DAL_ERR_IN_DOUBT)
+                        continue;
+                if (!a->token[0]) {
+                        n_without++;
+                        if (a->op.kind != BANK_SINGLE)
+                                WRONG(b, "op %" PRIu64 " is in doubt without a token: %s", a->op.id,
+                                      a->message);
+                        continue;
+                }
+                if (dal_resolve(cluster, a->token, 10000, &outcome, &err) != DAL_OK ||
+                    dal_resolve(cluster, a->token, 10000, &again, &err) != DAL_OK)
+                        WRONG(b, "op %" PRIu64 " stays in doubt: %s", a->op.id, err.message);
+                else if (again != outcome || (outcome == DAL_OUTCOME_COMMITTED) != is_there)
+                        WRONG(b, "op %" PRIu64 " is %sthere, and the library says: %s, then: %s", a->op.id,
+                              is_there ? "" : "not ", dal_outcome_name(outcome), dal_outcome_name(again));
+                n_committed += outcome == DAL_OUTCOME_COMMITTED;
+                n_not_committed += outcome == DAL_OUTCOME_NOT_COMMITTED;
+        }
+        if (cluster && dal_cluster_close(cluster, 5000, &err) != DAL_OK)
+                WRONG(b, "the cluster can't be closed: %s", err.message);
+        printf("asked about later: %zu; committed %zu, not committed %zu; single statements without a token "
+               "%zu\n",
+               n_committed + n_not_committed, n_committed, n_not_committed, n_without);
 }
 
 unsigned bank_check(const struct bank_options *o, const struct proxy_strike *strikes, size_t n_strikes)
@@ -318,8 +360,10 @@ unsigned bank_check(const struct bank_options *o, const struct proxy_strike *str
                 check_operations(&b);
                 tell_statuses(&b);
                 tell_overruns(&b);
-                if (o->engine->is_server)
+                if (o->engine->is_server) {
                         tell_lost_replies(&b, strikes, n_strikes);
+                        ask_later(o, &b);
+                }
         }
         free(b.answers);
         free(b.rows);

@@ -79,6 +79,11 @@ const dal_stmt bank_add_account = DAL_STMT(
 const dal_stmt bank_write_op =
         DAL_STMT("bank_write_op", "INSERT INTO bank_op (id, grp, src, dst, amount, attempt, mark) "
                                   "VALUES (?, ?, ?, ?, ?, ?, ?)");
+const dal_stmt bank_write_op_resolved =
+        DAL_STMT("bank_write_op_resolved",
+                 "INSERT INTO bank_op (id, grp, src, dst, amount, attempt, mark) "
+                 "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                 .flags = DAL_STMT_RESOLVE);
 const dal_stmt bank_all_ops =
         DAL_STMT("bank_all_ops", "SELECT id, grp, src, dst, amount, attempt FROM bank_op ORDER BY id",
                  .flags = DAL_STMT_STREAM);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fault_bank --engine E --url URL [--admin URL] [--container NAME] --dir DIR --seed S --faults N: one run, from an
+ * fault_bank --engine E --url URL [--admin URL] [--container NAME] --dir DIR --schema DIR --seed S
+ * --faults N: one run, from an
  * empty database to the verdict. tests/fault/bank starts it with all that it needs.
  */
 
@@ -323,7 +324,14 @@ static bool make_bank(const struct run *r)
         dal_conn *conn = bank_connect(&r->options, r->options.url, &err);
         dal_status s = conn ? DAL_OK : DAL_ERR_CONN;
         dal_deadline deadline = dal_clock_after_ms(30000);
+        dal_schema_options schema = DAL_SCHEMA_OPTIONS_INIT;
+        dal_schema_report report;
 
+        if (s == DAL_OK) {
+                schema.dir = r->options.schema;
+                schema.area = "dal";
+                s = dal_schema_apply(conn, &schema, &report, &err);
+        }
         for (const char *const *ddl = r->options.engine->ddl; s == DAL_OK && *ddl; ddl++)
                 s = dal_conn_script(conn, *ddl, deadline, &err);
         if (s == DAL_OK)
@@ -460,6 +468,8 @@ static bool set_option(struct bank_options *o, const char *name, const char *val
                 return snprintf(o->admin_url, sizeof o->admin_url, "%s", value) < (int)sizeof o->admin_url;
         if (strcmp(name, "--container") == 0)
                 return snprintf(o->container, sizeof o->container, "%s", value) < (int)sizeof o->container;
+        if (strcmp(name, "--schema") == 0)
+                return snprintf(o->schema, sizeof o->schema, "%s", value) < (int)sizeof o->schema;
         if (strcmp(name, "--dir") == 0)
                 return snprintf(o->dir, sizeof o->dir, "%s", value) < (int)sizeof o->dir;
         if (strcmp(name, "--seed") == 0)
@@ -486,7 +496,8 @@ int main(int argc, char **argv)
         if (!good || !o.engine || !o.url[0] || !o.dir[0]) {
                 fprintf(stderr,
                         "usage: fault_bank --engine sqlite|postgres|mysql|mariadb --url URL [--admin URL]\n"
-                        "                  [--container NAME] --dir DIR [--seed S] [--faults N]\n");
+                        "                  [--container NAME] --dir DIR --schema DIR [--seed S] [--faults "
+                        "N]\n");
                 return 64;
         }
         if (o.i_worker >= 0)

@@ -30,6 +30,7 @@ static struct {
         struct bank_shared *shared;
         uint64_t random;
         uint32_t countdown;
+        enum bank_vfs_fault due;
         sqlite3_vfs vfs, *real;
 } system_of_files = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -38,6 +39,12 @@ static _Thread_local bool in_operation;
 void bank_vfs_enter(bool is_in)
 {
         in_operation = is_in;
+}
+
+static void choose_next(void)
+{
+        system_of_files.due = (enum bank_vfs_fault)proxy_random(&system_of_files.random, VFS_NONE);
+        system_of_files.countdown = proxy_random(&system_of_files.random, MAX_GAP);
 }
 
 static bool take_one_wanted(void)
@@ -50,7 +57,7 @@ static bool take_one_wanted(void)
         return n > 0;
 }
 
-/* Which of the faults in `set`, if any, strikes this call. */
+/* Which of the faults in `set`, if any, strikes this call. The one that is due waits for a call that it suits. */
 static enum bank_vfs_fault strike(unsigned set)
 {
         enum bank_vfs_fault fault = VFS_NONE;
@@ -60,12 +67,9 @@ static enum bank_vfs_fault strike(unsigned set)
         pthread_mutex_lock(&system_of_files.lock);
         if (system_of_files.countdown > 0) {
                 system_of_files.countdown--;
-        } else {
-                fault = (enum bank_vfs_fault)proxy_random(&system_of_files.random, VFS_NONE);
-                if (!(set & 1u << fault) || !take_one_wanted())
-                        fault = VFS_NONE;
-                else
-                        system_of_files.countdown = proxy_random(&system_of_files.random, MAX_GAP);
+        } else if (set & 1u << system_of_files.due && take_one_wanted()) {
+                fault = system_of_files.due;
+                choose_next();
         }
         pthread_mutex_unlock(&system_of_files.lock);
         if (fault != VFS_NONE)
@@ -239,7 +243,7 @@ bool bank_vfs_register(struct bank_shared *shared, uint64_t seed)
                 return false;
         system_of_files.shared = shared;
         system_of_files.random = seed * 2 + 1;
-        system_of_files.countdown = proxy_random(&system_of_files.random, MAX_GAP);
+        choose_next();
         system_of_files.real = real;
         /* Everything but opening is the real one's own, and takes its own `pAppData` from what it is handed. */
         system_of_files.vfs = *real;

@@ -208,12 +208,18 @@ static dal_status run_job(dal_tx *tx, void *arg, dal_error *err)
         return job->op.kind == BANK_SUM ? read_sum(tx, job, err) : kinds[job->op.kind](tx, &job->op, err);
 }
 
+static bool is_single(const struct bank_op *op)
+{
+        return op->kind == BANK_SINGLE || op->kind == BANK_SINGLE_RESOLVED;
+}
+
 static dal_status run_single(struct worker *w, const struct bank_op *op, dal_error *err)
 {
         struct op_row row;
 
-        return dal_cluster_exec(w->cluster, dal_key_int64(op->group), &bank_write_op, op_row(&row, op, 1),
-                                NULL, err);
+        return dal_cluster_exec(w->cluster, dal_key_int64(op->group),
+                                op->kind == BANK_SINGLE ? &bank_write_op : &bank_write_op_resolved,
+                                op_row(&row, op, 1), NULL, err);
 }
 
 /* ---- a thread -------------------------------------------------------------------------------------------------- */
@@ -228,7 +234,7 @@ static void choose(struct thread *t, struct bank_op *op)
         op->amount = 1 + proxy_random(&t->random, 9);
         op->kind = (enum bank_kind)proxy_random(&t->random, BANK_N_KINDS);
         op->timeout_ms = BANK_MIN_TIMEOUT_MS + proxy_random(&t->random, BANK_TIMEOUT_SPREAD_MS);
-        if (op->kind == BANK_SINGLE) {
+        if (is_single(op)) {
                 op->amount = 0;
                 op->timeout_ms = BANK_MIN_TIMEOUT_MS + BANK_TIMEOUT_SPREAD_MS; /* the cluster's */
         }
@@ -261,10 +267,9 @@ static void run_one(struct thread *t)
         atomic_store(&w->state->op[t->i], job.op.id);
         bank_vfs_enter(true);
         start = dal_clock_now();
-        job.answer.status = job.op.kind == BANK_SINGLE
-                                    ? run_single(w, &job.op, &err)
-                                    : dal_cluster_run(w->cluster, dal_key_int64(job.op.group), &options,
-                                                      run_job, &job, &err);
+        job.answer.status = is_single(&job.op) ? run_single(w, &job.op, &err)
+                                               : dal_cluster_run(w->cluster, dal_key_int64(job.op.group),
+                                                                 &options, run_job, &job, &err);
         job.answer.elapsed_us = (dal_clock_now() - start) / 1000;
         bank_vfs_enter(false);
         atomic_store(&w->state->op[t->i], 0);
@@ -300,7 +305,7 @@ static void *run_thread(void *arg)
 
 /* ---- the process ------------------------------------------------------------------------------------------------ */
 
-static dal_cluster *open_cluster(const struct bank_options *o, dal_error *err)
+dal_cluster *bank_open_cluster(const struct bank_options *o, dal_error *err)
 {
         static const dal_driver *drivers[1];
         dal_cluster_options options = DAL_CLUSTER_OPTIONS_INIT;
@@ -366,7 +371,7 @@ int bank_work(const struct bank_options *o)
                 atomic_store(&w.state->op[i], 0);
         if (!o->engine->is_server && !bank_vfs_register(w.shared, o->seed + o->incarnation * 977u + 1))
                 return 1;
-        w.cluster = open_cluster(o, &err);
+        w.cluster = bank_open_cluster(o, &err);
         if (!w.cluster) {
                 fprintf(stderr, "bank: a worker can't open its cluster: %s\n", err.message);
                 return 1;
