@@ -33,6 +33,7 @@ typedef struct ctl_options {
         uint32_t timeout_ms;
         uint32_t lock_timeout_ms;      /* 0: the library's default */
         uint32_t statement_timeout_ms; /* likewise */
+        uint32_t keep_hours;           /* likewise */
         bool json;
         bool dry_run;
         bool done;
@@ -55,6 +56,7 @@ void ctl_options_free(ctl_options *options);
 #define CTL_TAKES_MARK     0x040u /* --version, --done, --not-done */
 #define CTL_TAKES_LIMITS   0x080u /* --lock-timeout, --statement-timeout */
 #define CTL_TAKES_ARG      0x100u /* one word after the command */
+#define CTL_TAKES_KEEP     0x200u /* --keep-hours */
 
 /* help.c */
 /* Prints the help of a command ("schema apply"); NULL or unknown: of dalctl. */
@@ -149,5 +151,6 @@ void ctl_view_free(ctl_view *view);
 /* Commands. */
 ctl_command_fn ctl_schema_apply, ctl_schema_status, ctl_schema_plan, ctl_schema_mark;
 ctl_command_fn ctl_cluster_init, ctl_cluster_show, ctl_locate, ctl_ping, ctl_version;
+ctl_command_fn ctl_resolve, ctl_outcome_purge;
 
 #endif

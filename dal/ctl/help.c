@@ -18,6 +18,8 @@ static const char general[] =
         "  cluster init     make a cluster: a catalog and its shards\n"
         "  cluster show     list the shards and what they own\n"
         "  locate KEY       tell which shard owns a key\n"
+        "  resolve TOKEN    tell how a transaction ended whose COMMIT got no answer\n"
+        "  outcome purge    delete the tokens of transactions that ended long ago\n"
         "  ping             ask every database for a sign of life\n"
         "  version          print the version and the drivers built in\n"
         "\n"
@@ -223,6 +225,45 @@ static const char ping_help[] =
         "EXAMPLES\n"
         "  dalctl ping --url postgres://shop@db1/catalog --timeout 2000\n";
 
+static const char resolve_help[] =
+        "dalctl resolve - tell how a transaction ended whose COMMIT got no answer\n"
+        "\n"
+        "USAGE\n"
+        "  dalctl resolve TOKEN [--url URL] [--timeout MS] [--json]\n"
+        "\n"
+        "TOKEN is the 32 hex digits that came with DAL_ERR_IN_DOUBT (dal_error.outcome_token). The answer is "
+        "final and\n"
+        "the same each time: a transaction that is still open when it is asked about can't be committed any "
+        "more.\n"
+        "\n"
+        "EXIT STATUS\n"
+        "  0 committed   1 not committed   3 unknown: the shard can't be asked, or the token was purged   64 "
+        "no "
+        "token\n"
+        "\n"
+        "EXAMPLES\n"
+        "  dalctl resolve 01000300006921c4d77be2a95d0c83f146 --url postgres://shop@db1/catalog\n";
+
+static const char purge_help[] =
+        "dalctl outcome purge - delete the tokens of transactions that ended long ago\n"
+        "\n"
+        "USAGE\n"
+        "  dalctl outcome purge [--url URL] [--keep-hours N] [--timeout MS] [--json]\n"
+        "\n"
+        "On every shard, in small transactions; run it once a day. A token that was purged is unknown to "
+        "`dalctl\n"
+        "resolve`. Keep them for longer than a session can hold a transaction open.\n"
+        "\n"
+        "OPTIONS\n"
+        "  --keep-hours N   younger ones stay [168]\n"
+        "  --timeout MS     for each shard [10000]; what is left then goes the next time\n"
+        "\n"
+        "EXIT STATUS\n"
+        "  0 done   3 failed on at least one shard\n"
+        "\n"
+        "EXAMPLES\n"
+        "  dalctl outcome purge --url postgres://shop@db1/catalog --timeout 60000\n";
+
 static const char version_help[] = "dalctl version - print the version and the drivers built in\n";
 
 void ctl_help(const char *name)
@@ -237,6 +278,8 @@ void ctl_help(const char *name)
                 {"cluster init", init_help, NULL},
                 {"cluster show", show_help, NULL},
                 {"locate", locate_help, NULL},
+                {"resolve", resolve_help, NULL},
+                {"outcome purge", purge_help, NULL},
                 {"ping", ping_help, NULL},
                 {"version", version_help, NULL},
         };

@@ -23,6 +23,8 @@ static const command commands[] = {
         {"cluster init", ctl_cluster_init, CTL_TAKES_DIR | CTL_TAKES_SHARD | CTL_TAKES_JSON, true},
         {"cluster show", ctl_cluster_show, CTL_TAKES_JSON, true},
         {"locate", ctl_locate, CTL_TAKES_KEY_TYPE | CTL_TAKES_JSON | CTL_TAKES_ARG, true},
+        {"resolve", ctl_resolve, CTL_TAKES_JSON | CTL_TAKES_ARG, true},
+        {"outcome purge", ctl_outcome_purge, CTL_TAKES_KEEP | CTL_TAKES_JSON, true},
         {"ping", ctl_ping, CTL_TAKES_JSON, true},
         {"version", ctl_version, 0, false},
 };

@@ -19,6 +19,7 @@ typedef enum option_id {
         OPTION_TIMEOUT,
         OPTION_LOCK_TIMEOUT,
         OPTION_STATEMENT_TIMEOUT,
+        OPTION_KEEP_HOURS,
         OPTION_HELP
 } option_id;
 
@@ -43,6 +44,7 @@ static const option known[] = {
         {"--timeout", OPTION_TIMEOUT, true, 0},
         {"--lock-timeout", OPTION_LOCK_TIMEOUT, true, CTL_TAKES_LIMITS},
         {"--statement-timeout", OPTION_STATEMENT_TIMEOUT, true, CTL_TAKES_LIMITS},
+        {"--keep-hours", OPTION_KEEP_HOURS, true, CTL_TAKES_KEEP},
         {"--help", OPTION_HELP, false, 0},
         {"-h", OPTION_HELP, false, 0},
 };
@@ -69,6 +71,20 @@ static bool read_ms(const char *name, const char *text, uint32_t *out)
         value = strtoul(text, &end, 10);
         if (errno || *end || end == text || text[0] == '-' || value == 0 || value > 86400000ul) {
                 ctl_complain("%s %s: expected milliseconds, from 1 to 86400000 (a day)", name, text);
+                return false;
+        }
+        *out = (uint32_t)value;
+        return true;
+}
+
+static bool read_hours(const char *name, const char *text, uint32_t *out)
+{
+        char *end;
+        unsigned long value;
+        errno = 0;
+        value = strtoul(text, &end, 10);
+        if (errno || *end || end == text || text[0] == '-' || value == 0 || value > 87600) {
+                ctl_complain("%s %s: expected hours, from 1 to 87600 (ten years)", name, text);
                 return false;
         }
         *out = (uint32_t)value;
@@ -114,6 +130,8 @@ static bool set(ctl_options *o, const option *given, const char *value)
                 return read_ms(given->name, value, &o->lock_timeout_ms);
         case OPTION_STATEMENT_TIMEOUT:
                 return read_ms(given->name, value, &o->statement_timeout_ms);
+        case OPTION_KEEP_HOURS:
+                return read_hours(given->name, value, &o->keep_hours);
         case OPTION_HELP:
                 o->help = true;
                 return true;

@@ -209,12 +209,37 @@ static void fake_info(void *state, dal_driver_info *out)
         out->session_id = conn->number;
 }
 
+static const char *fake_token_query(void *state)
+{
+        const fake_conn *conn = state;
+        bool has;
+
+        pthread_mutex_lock(&conn->server->lock);
+        has = conn->server->has_outcomes;
+        pthread_mutex_unlock(&conn->server->lock);
+        return has ? FAKE_TOKEN_QUERY : NULL;
+}
+
+/* It knows of no age: its numbers are not used again. */
+static dal_status fake_end_session(void *state, uint64_t session_id, uint32_t min_age_ms,
+                                   dal_deadline deadline, dal_error *err)
+{
+        const fake_conn *conn = state;
+
+        (void)min_age_ms;
+        (void)deadline;
+        (void)err;
+        dal_fake_kill(conn->server, session_id);
+        return DAL_OK;
+}
+
 #define FAKE_SLOTS                                                                                           \
         .conn_size = sizeof(fake_conn), .stmt_size = sizeof(fake_stmt), .close = fake_close,                 \
         .reset = fake_reset, .ping = fake_ping, .cancel = fake_cancel, .queue = dal__fake_queue,             \
         .flush = dal__fake_flush, .result = dal__fake_result, .fetch = dal__fake_fetch,                      \
         .discard = dal__fake_discard, .column = dal__fake_column, .readiness = fake_readiness,               \
-        .tx_state = fake_tx_state, .stmt_close = dal__fake_stmt_close, .info = fake_info
+        .tx_state = fake_tx_state, .stmt_close = dal__fake_stmt_close, .info = fake_info,                    \
+        .token_query = fake_token_query, .end_session = fake_end_session
 
 static const dal_driver fake_driver = {
         .struct_size = sizeof(dal_driver),

@@ -285,6 +285,21 @@ static dal_status run_statement(fake_conn *conn, const dal_request *request, con
         return call.error.status;
 }
 
+/* What goes ahead of COMMIT, in the same transaction; an error leaves that open. */
+static dal_status write_token(fake_conn *conn, const dal_request *request, dal_deadline deadline,
+                              dal_error *err)
+{
+        dal_request insert;
+        dal_status s;
+
+        memset(&insert, 0, sizeof insert);
+        insert.kind = DAL_REQUEST_TEXT;
+        insert.params = DAL_PARAMS(dal_int64(dal__fake_outcome_key(request->text)));
+        s = run_statement(conn, &insert, FAKE_TOKEN_WRITE, deadline, err);
+        dal__fake_answer_clear(conn->server, &conn->answer);
+        return s;
+}
+
 static dal_status run_locked(fake_conn *conn, const dal_request *request, dal_error *err)
 {
         switch (request->kind) {
@@ -324,6 +339,11 @@ static dal_status run(fake_conn *conn, const dal_request *request, dal_deadline 
                 return run_statement(conn, request, request->stmt->name, deadline, err);
         if (request->kind == DAL_REQUEST_TEXT || request->kind == DAL_REQUEST_SCRIPT)
                 return run_statement(conn, request, request->text, deadline, err);
+        if (request->kind == DAL_REQUEST_COMMIT && request->text) {
+                s = write_token(conn, request, deadline, err);
+                if (s)
+                        return s;
+        }
         pthread_mutex_lock(&conn->server->lock);
         if (conn->killed)
                 s = dal__fake_error(conn, err, DAL_CLASS_CONNECTION_LOST, NULL);
@@ -420,8 +440,10 @@ static void suffer(fake_conn *conn, const dal_request *request, bool executed, d
 {
         dal_error ignored = DAL_ERROR_INIT;
 
+        /* COMMIT was done in time, however late its answer is. */
         if (executed)
-                (void)run(conn, request, deadline, &ignored);
+                (void)run(conn, request, request->kind == DAL_REQUEST_COMMIT ? DAL_FOREVER : deadline,
+                          &ignored);
         if (executed && !fault->tx_gone)
                 return;
         pthread_mutex_lock(&conn->server->lock);

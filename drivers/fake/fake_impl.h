@@ -120,6 +120,7 @@ struct dal_fake_server {
         pthread_mutex_t lock;
         pthread_cond_t changed; /* a lock was released, a session canceled or killed */
         bool down;
+        bool has_outcomes;
         dal_dialect dialect;
         uint32_t max_prepared;
         uint64_t n_sessions;
@@ -186,6 +187,11 @@ dal_status dal__fake_wait_locked(fake_conn *conn, dal_deadline until, bool signa
                                  dal_error *err);
 /* Ends a session's life on the server: its transaction is undone. */
 void dal__fake_session_end_locked(fake_conn *conn);
+
+/* outcome.c */
+#define FAKE_TOKEN_QUERY "SELECT dal_outcome"
+#define FAKE_TOKEN_WRITE "dal_outcome of COMMIT"
+int64_t dal__fake_outcome_key(const char *token);
 
 /* store.c */
 void dal__fake_tuple_drop_locked(fake_tuple *tuple);

@@ -232,6 +232,8 @@ dal_status dal__fake_fault(fake_conn *conn, dal_fake_point at, const char *line,
         else if (found && fault.delay_ms > 0)
                 s = dal__fake_wait_locked(conn, dal_clock_after_ms(fault.delay_ms), false, deadline, err);
         pthread_mutex_unlock(&server->lock);
+        if (found && s != DAL_OK)
+                *executed_out = fault.executed;
         if (s != DAL_OK || !found || fault.error_class == DAL_CLASS_NONE)
                 return s;
         *executed_out = fault.executed;

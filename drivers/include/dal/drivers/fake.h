@@ -69,6 +69,13 @@ void dal_fake_url_modal(const dal_fake_server *server, char out[DAL_FAKE_URL_SIZ
 void dal_fake_set_dialect(dal_fake_server *server, dal_dialect dialect);
 /** Sets dal_driver_info.max_prepared of new connections; 0, no limit, at first. Nothing is refused beyond it. */
 void dal_fake_set_max_prepared(dal_fake_server *server, uint32_t max_prepared);
+/**
+ * Gives the server a table dal_outcome (see dal/outcome.h) and the answers for it. In the store its rows have the last
+ * eight bytes of the token for a key, and one cell: the state.
+ *
+ * @return false when there is no memory
+ */
+bool dal_fake_add_outcomes(dal_fake_server *server);
 /** Takes the server down: all sessions are killed and new ones refused; or lets it return, its data kept. */
 void dal_fake_set_down(dal_fake_server *server, bool down);
 /** Ends one session (its number is its dal_driver_info.session_id; 0 = all), as an administrator would. */
