@@ -262,16 +262,18 @@ static bool is_contained(const dal_error *failure)
  * Undoes a nested function's work, unless only the end of the whole transaction can. What is known of this connection
  * is in our own note: the function's error may be about another one.
  */
-static void undo_nested(dal_tx *outer, uint32_t number, const dal_error *failure, const dal_error *before)
+static void undo_nested(dal_tx *outer, uint32_t number, dal_error *failure, const dal_error *before)
 {
+        dal_error lost = DAL_ERROR_INIT;
+
         if (outer->failure.status == DAL_OK && failure->retry_tx)
                 outer->failure = *failure; /* contention that the function itself found */
         if (outer->failure.status && !is_contained(&outer->failure))
                 return;
-        if (dal__conn_rollback_to(outer->conn, number, outer->deadline, NULL))
-                learn(outer);
-        else
+        if (dal__conn_rollback_to(outer->conn, number, outer->deadline, &lost) == DAL_OK)
                 outer->failure = *before;
+        else /* nothing was undone: that decides now, and not what the function failed with */
+                outer->failure = *failure = lost;
 }
 
 static dal_status begin_nested(dal_tx *outer, dal_tx_fn *fn, dal_error *failure)
@@ -334,7 +336,7 @@ dal_status dal_tx_run(dal_tx *outer, dal_tx_fn *fn, void *arg, dal_error *err)
                 *err = failure;
                 err->shard = outer->shard;
         }
-        return s;
+        return failure.status;
 }
 
 /*

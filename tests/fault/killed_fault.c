@@ -70,6 +70,44 @@ static void killed__before_commit_is_whole_or_nothing(struct conf *c)
         conf_cluster_end(c, cluster);
 }
 
+static dal_status twice_and_killed(dal_tx *tx, void *arg, dal_error *err)
+{
+        struct victim *v = arg;
+        dal_status s =
+                dal_tx_exec(tx, &conf_add_account, DAL_PARAMS(dal_int64(1), dal_int64(100)), NULL, err);
+
+        if (v->n_calls <= v->n_kills)
+                fault_kill(v->c, dal_tx_info(tx)->session_id);
+        return s;
+}
+
+static dal_status try_a_second_one(dal_tx *tx, void *arg, dal_error *err)
+{
+        struct victim *v = arg;
+        dal_status s;
+
+        v->n_calls++;
+        s = dal_tx_exec(tx, &conf_add_account, DAL_PARAMS(dal_int64(1), dal_int64(100)), NULL, err);
+        if (s)
+                return s;
+        s = dal_tx_run(tx, twice_and_killed, v, err);
+        if (s != DAL_ERR_CONSTRAINT)
+                return s;
+        return dal_tx_exec(tx, &conf_add_account, DAL_PARAMS(dal_int64(2), dal_int64(100)), NULL, err);
+}
+
+/* The constraint's violation was contained by a savepoint that is no more: the loss decides, and is run again. */
+static void killed__before_a_nested_part_is_undone_is_run_again(struct conf *c)
+{
+        dal_cluster *cluster = conf_cluster(c, NULL);
+        struct victim v = {.c = c, .n_kills = 2};
+
+        OK(dal_cluster_run(cluster, key(), NULL, try_a_second_one, &v, &c->err));
+        assert_int_equal(v.n_calls, 3);
+        assert_int_equal(fault_count(c), 2);
+        conf_cluster_end(c, cluster);
+}
+
 static void killed__always_is_given_up_with_a_clear_error(struct conf *c)
 {
         dal_cluster *cluster = conf_cluster(c, NULL);
@@ -344,6 +382,7 @@ static void killed__under_load_nothing_is_half_done(struct conf *c)
 const struct conf_case killed_fault[] = {
         CONF_CASE(killed__between_statements_is_run_again),
         CONF_CASE(killed__before_commit_is_whole_or_nothing),
+        CONF_CASE(killed__before_a_nested_part_is_undone_is_run_again),
         CONF_CASE(killed__always_is_given_up_with_a_clear_error),
         CONF_CASE(killed__on_a_plain_connection_stays_lost),
         CONF_CASE(killed__while_idle_in_the_pool),
