@@ -93,7 +93,7 @@ dal_status dal__outcome_read(const char *text, dal__outcome_token *out, dal_erro
                 int high = digit_of(text[2 * i]), low = digit_of(text[2 * i + 1]);
 
                 ok = high >= 0 && low >= 0;
-                out->bytes[i] = ok ? (uint8_t)(high << 4 | low) : 0;
+                out->bytes[i] = (uint8_t)(ok ? high << 4 | low : 0);
         }
         if (ok && out->bytes[0] == DAL__OUTCOME_ROW)
                 return DAL_OK;

@@ -270,10 +270,13 @@ static void undo_nested(dal_tx *outer, uint32_t number, dal_error *failure, cons
                 outer->failure = *failure; /* contention that the function itself found */
         if (outer->failure.status && !is_contained(&outer->failure))
                 return;
-        if (dal__conn_rollback_to(outer->conn, number, outer->deadline, &lost) == DAL_OK)
+        if (dal__conn_rollback_to(outer->conn, number, outer->deadline, &lost) == DAL_OK) {
                 outer->failure = *before;
-        else /* nothing was undone: that decides now, and not what the function failed with */
-                outer->failure = *failure = lost;
+                return;
+        }
+        outer->failure = lost;
+        if (!is_contained(&lost))
+                *failure = lost; /* decides now, and not what the function failed with */
 }
 
 static dal_status begin_nested(dal_tx *outer, dal_tx_fn *fn, dal_error *failure)
