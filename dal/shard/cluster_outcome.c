@@ -15,6 +15,10 @@
 
 static dal_status no_table(const dal__shard *shard, dal_error *err)
 {
+        if (!shard->driver->token_query)
+                return dal_error_set(err, DAL_CLASS_UNDEFINED_OBJECT,
+                                     "shard %u at %s has no tokens: the %s driver commits without them",
+                                     shard->number, dal_dsn_redacted(shard->dsn), shard->driver->name);
         return dal_error_set(
                 err, DAL_CLASS_UNDEFINED_OBJECT,
                 "shard %u at %s has no table dal_outcome that this user may write to; make it by "
