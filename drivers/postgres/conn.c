@@ -70,8 +70,8 @@ static dal_status reset_session(dal__postgres_conn *conn, dal_deadline deadline,
 }
 
 /*
- * In the mode "unnamed" the session is somebody else's by now: to reset it would take from them what is theirs. What
- * the pooler carries along for us, and a script may have changed, is looked at.
+ * In the mode "unnamed" the session is somebody else's by now: to reset it would take from them what is
+ * theirs. What the pooler carries along for us, and a function may have changed, is looked at.
  */
 static dal_status pg_reset(void *state, dal_deadline deadline, dal_error *err)
 {

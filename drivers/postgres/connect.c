@@ -383,8 +383,9 @@ static dal_status check_session(dal__postgres_conn *conn, const dal_open_args *a
 }
 
 /*
- * PGTZ and PGDATESTYLE in the environment are sent by libpq itself and outdo what `options` says. Both are reported
- * to us; so poolers know them and take them along. Source: libpq, "Environment Variables"; PgBouncer's manual.
+ * PGTZ and PGDATESTYLE in the environment are sent by libpq itself and outdo what `options` says. Both are
+ * reported to us; so poolers know them and take them along. Source: libpq, "Environment Variables";
+ * PgBouncer's manual.
  */
 dal_status dal__postgres_set_styles(dal__postgres_conn *conn, dal_deadline deadline, dal_error *err)
 {

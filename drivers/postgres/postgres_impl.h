@@ -20,11 +20,11 @@
  * Requests are sent in segments. A segment is what one Sync message ends: one plain statement, or a pipeline. The
  * server executes the statements of a pipeline up to the first error and skips the rest up to Sync.
  *
- * In the mode "unnamed" a statement is parsed, bound and executed by one message group, and the session is not ours:
- * a pooler may lend us another one for each transaction. So nothing is asked of it that outlives a transaction, apart
- * from what poolers themselves carry from session to session (the encoding, the time zone, the application's name;
- * Source: PgBouncer's manual, "pool_mode"), and the connection keeps its own time limits, which travel with each BEGIN
- * and ahead of each statement outside of one.
+ * In the mode "unnamed" a statement is parsed, bound and executed by one message group, and the session is
+ * not ours: a pooler may lend us another one for each transaction. So nothing is asked of it that outlives a
+ * transaction, apart from what poolers themselves carry from session to session (the encoding, the time zone,
+ * the application's name; Source: PgBouncer's manual, "ignore_startup_parameters"), and the connection keeps
+ * its own time limits, which travel with each BEGIN and ahead of each statement outside of one.
  */
 
 #include <stdatomic.h>
@@ -146,7 +146,7 @@ static inline uint64_t dal__postgres_load64(const char *bytes)
 dal__postgres_kind dal__postgres_kind_of(Oid type);
 /* The kind of a type's cells in text form. */
 dal__postgres_kind dal__postgres_text_kind_of(Oid type);
-/* Decodes a cell. What is made of its bytes, a decimal's text, goes to *room, which is then moved behind it. */
+/* Decodes a cell. What is made of its bytes, a decimal's text, goes to *room, which then moves behind it. */
 dal__postgres_decoded dal__postgres_decode(dal__postgres_kind kind, const char *bytes, size_t size,
                                            char **room, dal_value *out);
 /* The same for PG_KIND_TEXT_*; `text` is ended by a NUL. */
@@ -274,7 +274,7 @@ typedef struct dal__postgres_conn {
 /* connect.c: makes conn->pg a session. */
 dal_status dal__postgres_connect(dal__postgres_conn *conn, const dal_open_args *args, dal_deadline deadline,
                                  dal_error *err);
-/* Brings an idle session to the time zone, and in text form to the style of dates, that the library expects. */
+/* Brings an idle session to the time zone, and for text to the style of dates, that the library expects. */
 dal_status dal__postgres_set_styles(dal__postgres_conn *conn, dal_deadline deadline, dal_error *err);
 
 /* cancel.c */

@@ -109,7 +109,7 @@ static dal__postgres_prepared *prepare_anew(dal__postgres_conn *conn, const dal_
         }
         if (old)
                 dal__postgres_retire(conn, old);
-        /* Unlike any other connection's, lest a pooler in between makes us run what another one has prepared. */
+        /* Unlike any other connection's, lest behind a pooler we run what another one has prepared. */
         snprintf(prepared->name, sizeof prepared->name, "dal_%x_%u", (unsigned)PQbackendPID(conn->pg),
                  ++conn->n_names);
         prepared->owner = slot;
@@ -279,9 +279,9 @@ bool dal__postgres_is_read(const dal_request *request)
 }
 
 /*
- * Says whether a segment ends behind item `i`, which does not end its flush. Outside a transaction one Sync is one transaction for the server: a
- * write there must have a Sync of its own, or the failure of a later statement would undo what was reported as
- * done. Only reads share one.
+ * Says whether a segment ends behind item `i`, which does not end its flush. Outside a transaction one Sync is
+ * one transaction for the server: a write there must have a Sync of its own, or the failure of a later
+ * statement would undo what was reported as done. Only reads share one.
  */
 static bool ends_segment(const dal__postgres_conn *conn, uint32_t i)
 {
@@ -462,9 +462,9 @@ void dal__postgres_set_stream(PGconn *pg)
 }
 
 /*
- * Says whether a statement may stand behind another one in one transaction. Some may not (VACUUM, CREATE DATABASE, CALL
- * of a procedure that commits): only those that surely may have the limits travel ahead of them. The others are
- * limited by the caller's deadline alone.
+ * Says whether a statement may stand behind another one in one transaction. Some may not (VACUUM, CREATE
+ * DATABASE, CALL of a procedure that commits): only those that surely may have the limits travel ahead of
+ * them. The others are limited by the caller's deadline alone.
  */
 static bool may_follow(const dal_request *request)
 {

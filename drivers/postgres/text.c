@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The text form of values, in both directions. Source: PostgreSQL src/backend/utils/adt, *_in() and *_out(). */
+/* The text form of values, both ways. Source: PostgreSQL src/backend/utils/adt, the *_in() and *_out(). */
 
 #include "postgres_impl.h"
 
@@ -14,9 +14,9 @@
 /* From about here on an instant has no room in 64 bits of microseconds: see dal_value_parse_timestamp(). */
 #define TOO_LATE_DAY (INT64_MAX / INT64_C(86400000000) - 1)
 
-/* ---- doubles ---------------------------------------------------------------------------------------------------- */
+/* ---- doubles ------------------------------------------------------------------------------------------- */
 
-/* The host's locale may write a comma; it is asked each time, for the host may change it. Longer than a byte in some. */
+/* The host's locale may write a comma, or more than a byte. Asked each time, for the host may change it. */
 static size_t decimal_point(char *out, size_t size)
 {
         char sample[16];
@@ -77,7 +77,7 @@ static size_t put_double(char *out, double value)
         return n;
 }
 
-/* ---- cells ------------------------------------------------------------------------------------------------------ */
+/* ---- cells --------------------------------------------------------------------------------------------- */
 
 dal__postgres_kind dal__postgres_text_kind_of(Oid type)
 {
@@ -258,7 +258,7 @@ dal__postgres_decoded dal__postgres_decode_text(dal__postgres_kind kind, const c
         }
 }
 
-/* ---- parameters --------------------------------------------------------------------------------------------------- */
+/* ---- parameters ---------------------------------------------------------------------------------------- */
 
 size_t dal__postgres_text_room(const dal_value *value)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Cells of the wire, binary ones here, to values. Source: PostgreSQL src/backend/utils/adt, the *_send() functions. */
+/* Binary cells of the wire to values. Source: PostgreSQL src/backend/utils/adt, the *_send() functions. */
 
 #include "postgres_impl.h"
 

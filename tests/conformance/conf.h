@@ -132,7 +132,7 @@ void conf_url_with(char *out, size_t size, const char *url, const char *key, con
 /* Runs a query that gives one integer. */
 int64_t conf_number(struct conf *c, dal_conn *conn, const dal_stmt *stmt, dal_params params);
 bool conf_has_cap(const struct conf *c, uint32_t cap);
-/* Says whether a connection may be opened whose statements travel so: the driver can, and a pooler lets it. */
+/* Says whether statements can travel so: the driver has the mode, and a pooler lets it pass. */
 bool conf_has_mode(const struct conf *c, dal_statements statements);
 /* How the run's statements travel. */
 dal_statements conf_statements(const struct conf *c);

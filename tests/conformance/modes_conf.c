@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* How statements travel: what the modes promise beyond the same answers, and what a pooler in between must not see. */
+/* How statements travel: what the modes promise beyond the same answers, also through a pooler. */
 
 #include "conf.h"
 
@@ -49,7 +49,7 @@ static void ask_text(struct conf *c, dal_conn *conn, const char *sql, char *out,
         dal_rows_close(rows);
 }
 
-/* --- What the server sees --------------------------------------------------------------------------------------- */
+/* --- What the server sees ------------------------------------------------------------------------------- */
 
 static void modes__only_the_mode_prepared_leaves_statements_with_the_server(struct conf *c)
 {
@@ -76,7 +76,7 @@ static void modes__unknown_mode_refused(struct conf *c)
         assert_non_null(strstr(c->err.message, "prepared, unnamed or text"));
 }
 
-/* --- A session that is shared -------------------------------------------------------------------------------------- */
+/* --- A session that is shared --------------------------------------------------------------------------- */
 
 static void modes__what_outlives_its_transaction_is_refused_behind_a_pooler(struct conf *c)
 {
@@ -197,7 +197,7 @@ static void modes__a_schema_needs_a_session(struct conf *c)
         dal_conn_close(conn);
 }
 
-/* --- The wrong mode ----------------------------------------------------------------------------------------------- */
+/* --- The wrong mode ------------------------------------------------------------------------------------- */
 
 static void modes__a_pooler_refuses_a_session_of_ones_own_and_we_say_what_to_do(struct conf *c)
 {
