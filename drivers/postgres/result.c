@@ -407,7 +407,10 @@ DAL_NOINLINE static dal_status end_and_deliver(dal__postgres_conn *conn, const d
                 PQclear(failure);
         } else if (s || failure) {
                 PQclear(result);
-                return s ? s : dal__postgres_fail_flush(conn, request, failure, deadline, err);
+                if (s == DAL_OK)
+                        return dal__postgres_fail_flush(conn, request, failure, deadline, err);
+                PQclear(failure);
+                return s;
         }
         return deliver(conn, request, result, out, err);
 }
