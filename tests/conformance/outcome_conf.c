@@ -183,6 +183,34 @@ static void outcome__what_only_read_is_run_again_and_leaves_no_token(struct conf
         drop_table(c);
 }
 
+/*
+ * COMMIT is lost and the old session lives on with its locks, as one does whose client is cut off. Only because it is
+ * ended the second run, which writes the same row, gets through before the lock's time limit.
+ */
+static void outcome__the_old_session_is_ended_with_its_locks(struct conf *c)
+{
+        struct work w = {.strike = conf_proxy_hold, .id = 1};
+        dal_tx_options options = DAL_TX_OPTIONS_INIT;
+        char url[1200];
+        dal_cluster *cluster;
+
+        if (!c->q->has_port || c->q->is_pooler ||
+            (conf_has_cap(c, DAL_CAP_PIPELINE) && !conf_is_mode(c, "prepared")))
+                return; /* behind a pooler the number of the session is not known */
+        make_table(c);
+        w.proxy = conf_proxy_new(c, url, sizeof url);
+        cluster = open_through(c, w.proxy, url);
+        options.timeout_ms = 8000;
+        OK(dal_cluster_run(cluster, dal_key_int64(1), &options, work, &w, &c->err));
+        assert_int_equal(w.n_calls, 2);
+        assert_int_equal(w.n_committed, 1);
+        assert_int_equal(count(c), 1);
+        assert_int_equal(tokens(c, "A"), 1);
+        OK(dal_cluster_close(cluster, 5000, &c->err));
+        conf_proxy_free(w.proxy);
+        drop_table(c);
+}
+
 /* A black hole: the caller is told in time, and gets the answer when the server can be asked again. */
 static void outcome__in_doubt_until_the_server_can_be_asked(struct conf *c)
 {
@@ -455,6 +483,7 @@ const struct conf_case outcome_conf[] = {
         CONF_CASE(outcome__a_commit_that_never_arrived_is_run_again),
         CONF_CASE(outcome__queued_writes_are_done_once_whatever_is_lost),
         CONF_CASE(outcome__what_only_read_is_run_again_and_leaves_no_token),
+        CONF_CASE(outcome__the_old_session_is_ended_with_its_locks),
         CONF_CASE(outcome__in_doubt_until_the_server_can_be_asked),
         CONF_CASE(outcome__a_transaction_still_under_way_is_waited_for),
         CONF_CASE(outcome__a_purged_token_is_unknown),

@@ -35,6 +35,7 @@ struct way {
 struct pair {
         int fd[2]; /* by LIBRARY and SERVER; -1 = free */
         struct way to[2];
+        bool held; /* nothing passes, and what one side does the other never hears of */
 };
 
 struct conf_proxy {
@@ -83,6 +84,7 @@ static void accept_one(struct conf_proxy *p)
                 pair->fd[LIBRARY] = fd;
                 pair->fd[SERVER] = server;
                 memset(pair->to, 0, sizeof pair->to);
+                pair->held = false;
                 return;
         }
         close(fd);
@@ -142,7 +144,7 @@ static void serve_pair(struct conf_proxy *p, struct pair *pair, const struct pol
         for (int side = 0; side < 2; side++) {
                 short what = fds[side].revents;
 
-                if (fds[side].fd < 0 || pair->fd[side] != fds[side].fd)
+                if (pair->held || fds[side].fd < 0 || pair->fd[side] != fds[side].fd)
                         continue; /* not asked for, or ended and begun anew meanwhile */
                 if ((what & POLLOUT) && !give(pair, side))
                         end_pair(pair);
@@ -162,7 +164,7 @@ static void fill_fds(struct conf_proxy *p, struct pollfd *fds)
                 int side = i % 2;
                 short wanted = (short)((pair->to[!side].n ? 0 : POLLIN) | (pair->to[side].n ? POLLOUT : 0));
 
-                fds[2 + i] = (struct pollfd){p->frozen || !wanted ? -1 : pair->fd[side], wanted, 0};
+                fds[2 + i] = (struct pollfd){p->frozen || pair->held || !wanted ? -1 : pair->fd[side], wanted, 0};
         }
 }
 
@@ -287,6 +289,15 @@ void conf_proxy_lose_next_request(struct conf_proxy *p)
 void conf_proxy_freeze(struct conf_proxy *p)
 {
         set(p, &p->frozen);
+}
+
+void conf_proxy_hold(struct conf_proxy *p)
+{
+        pthread_mutex_lock(&p->lock);
+        for (int i = 0; i < MAX_PAIRS; i++)
+                p->pairs[i].held = p->pairs[i].fd[LIBRARY] >= 0;
+        pthread_mutex_unlock(&p->lock);
+        wake(p);
 }
 
 size_t conf_proxy_heard(struct conf_proxy *p, const void *bytes, size_t size)

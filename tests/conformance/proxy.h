@@ -28,6 +28,8 @@ void conf_proxy_lose_next_answer(struct conf_proxy *p);
 void conf_proxy_lose_next_request(struct conf_proxy *p);
 /* From now on nothing passes, either way, and nobody is told; new connections are accepted and hear nothing. */
 void conf_proxy_freeze(struct conf_proxy *p);
+/* The same for the connections there are: half open for ever. New ones pass. */
+void conf_proxy_hold(struct conf_proxy *p);
 
 /* Counts where the bytes stand among the first 256 KiB that the library sent since the start or the last forget. */
 size_t conf_proxy_heard(struct conf_proxy *p, const void *bytes, size_t size);
