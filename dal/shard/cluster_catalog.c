@@ -451,6 +451,8 @@ static dal_status verify(dal_cluster *cluster, dal__shard *shard, dal_conn **con
 
         if (s == DAL_OK) /* reading it may have begun a transaction */
                 s = dal_conn_rollback(*conn, deadline, err);
+        if (s == DAL_OK)
+                s = dal__cluster_look_for_outcomes(cluster, shard, *conn, deadline, err);
         if (s == DAL_OK) {
                 atomic_store_explicit(&shard->verified, true, memory_order_release);
                 return DAL_OK;

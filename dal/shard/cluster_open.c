@@ -141,6 +141,18 @@ static dal_status be_single(dal_cluster *cluster, const dal_driver *driver, dal_
         return s;
 }
 
+/* On the connection that has just looked for a catalog; whoever needs the answer later looks again if this fails. */
+static void look_for_outcomes(dal_cluster *cluster, dal__shard *shard)
+{
+        dal_deadline deadline = dal__cluster_deadline(cluster, 0);
+        dal_conn *conn;
+
+        if (!shard->driver->token_query || dal_pool_acquire(shard->pool, false, deadline, &conn, NULL))
+                return;
+        (void)!dal__cluster_look_for_outcomes(cluster, shard, conn, deadline, NULL);
+        dal_pool_release(shard->pool, conn);
+}
+
 /* Replaces the URL as it was given by what its driver makes of it. */
 static dal_status resolve_url(dal_cluster *cluster, const dal_driver *driver, dal_error *err)
 {
@@ -177,8 +189,10 @@ static dal_status open_behind(dal_cluster *cluster, dal_error *err)
         s = dal__cluster_load(cluster, pool, dal__cluster_deadline(cluster, 0), &is_catalog, err);
         if (s == DAL_OK && !is_catalog) {
                 s = be_single(cluster, driver, pool, err);
-                if (s == DAL_OK)
+                if (s == DAL_OK) {
                         cluster->catalog = NULL;
+                        look_for_outcomes(cluster, cluster->shards[0]);
+                }
         }
         if (s == DAL_OK && is_catalog)
                 s = dal__cluster_start_timer(cluster, err);

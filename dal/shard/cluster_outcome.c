@@ -30,8 +30,11 @@ static dal_status no_table(const dal__shard *shard, dal_error *err)
 static dal_status look(dal__shard *shard, dal_conn *conn, dal_deadline deadline, dal_error *err)
 {
         char name[DAL__OUTCOME_NAME_SIZE], *copy, *none = NULL;
-        dal_status s = dal__outcome_find(conn, deadline, name, err);
+        dal_status s;
 
+        if (!dal__conn_token_query(conn))
+                return DAL_OK;
+        s = dal__outcome_find(conn, deadline, name, err);
         if (s)
                 return s;
         if (name[0]) {
@@ -46,14 +49,26 @@ static dal_status look(dal__shard *shard, dal_conn *conn, dal_deadline deadline,
         return DAL_OK;
 }
 
+static bool has_tokens(const dal_cluster *cluster, const dal__shard *shard)
+{
+        /* The COMMIT of an engine in this process is never lost on its way. */
+        return cluster->options.outcomes != DAL_OUTCOMES_OFF && !(shard->driver->caps & DAL_CAP_EMBEDDED);
+}
+
+dal_status dal__cluster_look_for_outcomes(dal_cluster *cluster, dal__shard *shard, dal_conn *conn,
+                                          dal_deadline deadline, dal_error *err)
+{
+        return has_tokens(cluster, shard) && shard->driver->token_query ? look(shard, conn, deadline, err)
+                                                                        : DAL_OK;
+}
+
 dal_status dal__cluster_outcome_table(dal_cluster *cluster, dal__shard *shard, dal_conn *conn,
                                       dal_deadline deadline, const char **out, dal_error *err)
 {
         dal_status s = DAL_OK;
 
         *out = NULL;
-        /* The COMMIT of an engine in this process is never lost on its way. */
-        if (cluster->options.outcomes == DAL_OUTCOMES_OFF || (shard->driver->caps & DAL_CAP_EMBEDDED))
+        if (!has_tokens(cluster, shard))
                 return DAL_OK;
         *out = atomic_load_explicit(&shard->outcome_table, memory_order_acquire);
         if (*out)

@@ -91,6 +91,9 @@ dal_status dal__cluster_stop_timer(dal_cluster *cluster, dal_deadline deadline, 
  */
 dal_status dal__cluster_outcome_table(dal_cluster *cluster, dal__shard *shard, dal_conn *conn,
                                       dal_deadline deadline, const char **out, dal_error *err);
+/* The same look on a lease that is made anyway, so that the first transaction does not pay for it. */
+dal_status dal__cluster_look_for_outcomes(dal_cluster *cluster, dal__shard *shard, dal_conn *conn,
+                                          dal_deadline deadline, dal_error *err);
 /* Settles an attempt that ended in doubt: DAL_OK if it was committed, else *err says what it is now. */
 dal_status dal__cluster_settle(const char *here, dal__shard *shard, dal_tx *tx, dal_error *err);
 /* Waits on a condition with the monotonic clock. */
