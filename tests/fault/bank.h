@@ -3,10 +3,10 @@
 #define FAULT_BANK_H
 
 /*
- * A bank under attack. Workers, processes with several threads each, move money between the accounts of one key
- * through the library, while connections break, servers die and workers are killed. Every operation writes its own
- * number with its work. Before an operation its intent is appended to a file, and afterwards what the library said;
- * at the end the files are compared with the database.
+ * A bank under attack. Workers, processes with several threads each, move money between the accounts of
+ * one key through the library, while connections break, servers die and workers are killed. Every
+ * operation writes its own number with its work. Before an operation its intent is appended to a file,
+ * and afterwards what the library said; at the end the files are compared with the database.
  */
 
 #include <stdatomic.h>
@@ -31,7 +31,7 @@ enum {
         BANK_OVERRUN_MS = 5000 /* no call takes longer than its deadline and this */
 };
 
-/* ---- engines: what differs between them ------------------------------------------------------------------- */
+/* ---- engines: what differs between them ---------------------------------------------------------- */
 
 struct bank_engine {
         const char *name;
@@ -47,7 +47,7 @@ struct bank_engine {
 
 const struct bank_engine *bank_find_engine(const char *name);
 
-/* ---- what the processes share ------------------------------------------------------------------------------- */
+/* ---- what the processes share -------------------------------------------------------------------- */
 
 enum bank_phase {
         BANK_RUN,
@@ -87,12 +87,12 @@ struct bank_options {
 
 struct bank_shared *bank_share(const char *dir);
 
-/* ---- statements ----------------------------------------------------------------------------------------------- */
+/* ---- statements ---------------------------------------------------------------------------------- */
 
 extern const dal_stmt bank_read, bank_read_locked, bank_sum, bank_add, bank_add_versioned, bank_add_account,
         bank_write_op, bank_write_op_resolved, bank_all_ops, bank_all_accounts;
 
-/* ---- evidence --------------------------------------------------------------------------------------------------- */
+/* ---- evidence ------------------------------------------------------------------------------------ */
 
 enum bank_kind {
         BANK_READ_WRITE,
@@ -136,7 +136,7 @@ bool bank_log_answer(int fd, const struct bank_answer *answer);
 /* Reads all files of a folder, sorted by id; false if one is malformed. */
 bool bank_log_read(const char *dir, struct bank_answer **out, size_t *n_out);
 
-/* ---- the parts of a run ------------------------------------------------------------------------------------------ */
+/* ---- the parts of a run -------------------------------------------------------------------------- */
 
 /* A worker's whole life; its exit status. */
 int bank_work(const struct bank_options *options);

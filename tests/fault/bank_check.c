@@ -32,7 +32,7 @@ struct books {
                 }                                                                                            \
         } while (0)
 
-/* ---- reading the books ---------------------------------------------------------------------------------------- */
+/* ---- reading the books --------------------------------------------------------------------------- */
 
 static dal_status read_row(dal_rows *rows, struct row *row, dal_error *err)
 {
@@ -133,7 +133,7 @@ static bool read_books(const struct bank_options *o, struct books *b)
         return s == DAL_OK;
 }
 
-/* ---- each operation ---------------------------------------------------------------------------------------------- */
+/* ---- each operation ------------------------------------------------------------------------------ */
 
 static bool is_single(const struct bank_op *op)
 {
@@ -191,7 +191,7 @@ static void check_operations(struct books *b)
                 WRONG(b, "op %" PRIu64 " is there and nobody meant it", b->rows[i].id);
 }
 
-/* ---- what is told ------------------------------------------------------------------------------------------------ */
+/* ---- what is told -------------------------------------------------------------------------------- */
 
 static void tell_statuses(const struct books *b)
 {
@@ -280,7 +280,7 @@ static const struct row *find_row(const struct books *b, uint64_t id)
  */
 static void tell_lost_replies(struct books *b, const struct proxy_strike *strikes, size_t n_strikes)
 {
-        size_t n = 0, n_committed = 0, n_not_committed = 0, n_in_doubt = 0;
+        size_t n = 0, n_committed = 0, n_not_committed = 0, n_in_doubt = 0, n_dead = 0;
 
         for (size_t i = 0; i < n_strikes; i++) {
                 const struct bank_answer *a;
@@ -291,9 +291,11 @@ static void tell_lost_replies(struct books *b, const struct proxy_strike *strike
                 n++;
                 a = find_answer(b, strikes[i].op);
                 row = find_row(b, strikes[i].op);
-                if (!a || !a->answered)
+                if (!a)
                         WRONG(b, "a COMMIT of op %" PRIu64 " was struck, of which nobody knows",
                               strikes[i].op);
+                else if (!a->answered)
+                        n_dead++;
                 else if (a->status == DAL_ERR_IN_DOUBT)
                         n_in_doubt++;
                 else if (row && (uint64_t)row->attempt == strikes[i].attempt)
@@ -301,9 +303,10 @@ static void tell_lost_replies(struct books *b, const struct proxy_strike *strike
                 else
                         n_not_committed++;
         }
-        printf("lost answers to COMMIT: %zu; resolved to committed %zu, to not committed %zu, left in doubt "
-               "%zu\n",
-               n, n_committed, n_not_committed, n_in_doubt);
+        printf("lost answers to COMMIT: %zu; resolved to committed %zu, to not committed %zu; left in doubt "
+               "%zu, "
+               "of workers that died %zu\n",
+               n, n_committed, n_not_committed, n_in_doubt, n_dead);
         if (n_strikes && (n_committed == 0 || n_not_committed == 0))
                 WRONG(b, "lost answers to COMMIT were never resolved to one of the two");
         if (n_strikes && n * 10 < n_strikes)

@@ -19,7 +19,10 @@ static const char *const common_ddl[] = {
         " dst INTEGER NOT NULL, amount BIGINT NOT NULL, attempt INTEGER NOT NULL, mark VARCHAR(32) NOT NULL)",
         "CREATE INDEX bank_op_id ON bank_op (id)", NULL};
 
-/* Source: PostgreSQL, runtime-config-client: default_transaction_read_only is what a failover leaves behind */
+/*
+ * Source: PostgreSQL, runtime-config-client: default_transaction_read_only is what a failover leaves
+ * behind
+ */
 static const char *const postgres_read_only[] = {"ALTER SYSTEM SET default_transaction_read_only = on",
                                                  "SELECT pg_reload_conf()", NULL};
 static const char *const postgres_read_write[] = {"SET default_transaction_read_only = off",

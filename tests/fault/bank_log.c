@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The evidence: a line before and a line after each operation, each by one write() to a file opened to append. What
- * was written is the kernel's, so a worker that is killed takes nothing with it.
+ * The evidence: a line before and a line after each operation, each by one write() to a file opened to
+ * append. What was written is the kernel's, so a worker that is killed takes nothing with it.
  */
 
 #include <dirent.h>
@@ -53,7 +53,7 @@ bool bank_log_answer(int fd, const struct bank_answer *a)
         return append(fd, line, end);
 }
 
-/* ---- reading ------------------------------------------------------------------------------------------------- */
+/* ---- reading ------------------------------------------------------------------------------------- */
 
 struct list {
         struct bank_answer *answers;

@@ -26,7 +26,8 @@ extern char **environ;
 enum {
         GAP_MS = 6,
         STUCK_MS = 60000,
-        FAULTS_PER_BLOW = 200 /* and all six kinds at least once */
+        FAULTS_PER_BLOW = 200, /* and all six kinds at least once */
+        FAULTS_PER_KILL = 25
 };
 
 struct run {
@@ -49,7 +50,7 @@ struct run {
                 fputc('\n', stderr);                                                                         \
         } while (0)
 
-/* ---- tools that the other parts use, too ------------------------------------------------------------------- */
+/* ---- tools that the other parts use, too --------------------------------------------------------- */
 
 void bank_sleep_ms(uint32_t ms)
 {
@@ -103,7 +104,7 @@ struct bank_shared *bank_share(const char *dir)
         return page == MAP_FAILED ? NULL : page;
 }
 
-/* ---- workers ------------------------------------------------------------------------------------------------------ */
+/* ---- workers ------------------------------------------------------------------------------------- */
 
 static bool start_worker(struct run *r, int i)
 {
@@ -141,7 +142,7 @@ static bool look_after_workers(struct run *r)
                 if (waitpid(r->pids[i], &status, WNOHANG) <= 0)
                         continue;
                 r->pids[i] = 0;
-                if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL || r->options.engine->is_server) {
+                if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL) {
                         WRONG(r, "worker %d ended by itself (status %#x)", i, (unsigned)status);
                         return false;
                 }
@@ -163,7 +164,21 @@ static uint64_t n_done(const struct run *r)
         return n;
 }
 
-/* ---- servers: the proxy and the blows -------------------------------------------------------------------------- */
+/* Whoever is in the middle of an operation. */
+static void kill_one(struct run *r)
+{
+        int i = (int)proxy_random(&r->random, BANK_WORKERS);
+        bool in_flight = false;
+
+        for (int t = 0; t < BANK_THREADS; t++)
+                in_flight |= atomic_load(&r->shared->workers[i].op[t]) != 0;
+        if (!in_flight || r->pids[i] == 0)
+                return;
+        kill(r->pids[i], SIGKILL);
+        r->n_killed++;
+}
+
+/* ---- servers: the proxy and the blows ------------------------------------------------------------ */
 
 static uint32_t n_blows(const struct run *r)
 {
@@ -172,14 +187,31 @@ static uint32_t n_blows(const struct run *r)
         return !r->options.container[0] ? 0 : n < BANK_N_BLOWS ? BANK_N_BLOWS : n > 48 ? 48 : n;
 }
 
+static bool strike_server(struct run *r, enum bank_blow blow, size_t total)
+{
+        proxy_arm(r->proxy, 0, GAP_MS);
+        if (!bank_strike(&r->nemesis, blow)) {
+                WRONG(r, "after \"%s\"", bank_blow_words(blow));
+                return false;
+        }
+        proxy_arm(r->proxy, total - proxy_n_strikes(r->proxy), GAP_MS);
+        return true;
+}
+
+/* Whether the i-th of n things is due when `done` of `total` others are. */
+static bool is_due(uint32_t i, uint32_t n, size_t done, size_t total)
+{
+        return i < n && (done >= total || done >= (i + 1) * total / (n + 1));
+}
+
 static bool attack_server(struct run *r)
 {
-        uint32_t blows = n_blows(r), i_blow = 0;
-        size_t total = r->options.n_faults - blows, before = 0;
+        uint32_t blows = n_blows(r), kills = r->options.n_faults / FAULTS_PER_KILL, i_blow = 0;
+        size_t total = r->options.n_faults - blows - kills, before = 0;
         int64_t moved_at = bank_now_ms();
 
         proxy_arm(r->proxy, total, GAP_MS);
-        while (before < total || i_blow < blows) {
+        while (before < total || i_blow < blows || r->n_killed < kills) {
                 size_t n = proxy_n_strikes(r->proxy);
 
                 if (n > before)
@@ -191,15 +223,11 @@ static bool attack_server(struct run *r)
                 }
                 if (!look_after_workers(r))
                         return false;
-                if (i_blow < blows && (n >= total || n >= (i_blow + 1) * total / (blows + 1))) {
-                        proxy_arm(r->proxy, 0, GAP_MS);
-                        if (!bank_strike(&r->nemesis, (enum bank_blow)(i_blow % BANK_N_BLOWS))) {
-                                WRONG(r, "after \"%s\"",
-                                      bank_blow_words((enum bank_blow)(i_blow % BANK_N_BLOWS)));
+                if (is_due(r->n_killed, kills, n, total))
+                        kill_one(r);
+                if (is_due(i_blow, blows, n, total)) {
+                        if (!strike_server(r, (enum bank_blow)(i_blow++ % BANK_N_BLOWS), total))
                                 return false;
-                        }
-                        i_blow++;
-                        proxy_arm(r->proxy, total - proxy_n_strikes(r->proxy), GAP_MS);
                         moved_at = bank_now_ms();
                 }
                 bank_sleep_ms(2);
@@ -253,7 +281,7 @@ static void tell_server(struct run *r)
         printf(" ms; at worst %" PRId64 " ms\n", worst);
 }
 
-/* ---- SQLite: the file system and the workers' lives ----------------------------------------------------------- */
+/* ---- SQLite: the file system and the workers' lives ---------------------------------------------- */
 
 static uint32_t n_vfs_struck(const struct run *r)
 {
@@ -262,19 +290,6 @@ static uint32_t n_vfs_struck(const struct run *r)
         for (int i = 0; i < VFS_NONE; i++)
                 n += atomic_load(&r->shared->vfs_struck[i]);
         return n;
-}
-
-static void kill_one(struct run *r)
-{
-        int i = (int)proxy_random(&r->random, BANK_WORKERS);
-        bool in_flight = false;
-
-        for (int t = 0; t < BANK_THREADS; t++)
-                in_flight |= atomic_load(&r->shared->workers[i].op[t]) != 0;
-        if (!in_flight || r->pids[i] == 0)
-                return;
-        kill(r->pids[i], SIGKILL);
-        r->n_killed++;
 }
 
 /* A third of the faults are kills from outside, at any moment. */
@@ -313,10 +328,9 @@ static void tell_files(struct run *r)
 
         for (int i = 0; i < VFS_NONE; i++)
                 printf("%6" PRIu32 "  %s\n", atomic_load(&r->shared->vfs_struck[i]), words[i]);
-        printf("%6" PRIu32 "  worker killed (-9)\n", r->n_killed);
 }
 
-/* ---- the run -------------------------------------------------------------------------------------------------------- */
+/* ---- the run ------------------------------------------------------------------------------------- */
 
 static bool make_bank(const struct run *r)
 {
@@ -450,6 +464,7 @@ static int run(struct bank_options *options, uint16_t server_port)
                 tell_server(&r);
         else
                 tell_files(&r);
+        printf("%6" PRIu32 "  worker killed (-9)\n", r.n_killed);
         r.n_wrong += bank_check(&r.options, r.proxy ? proxy_strikes(r.proxy) : NULL,
                                 r.proxy ? proxy_n_strikes(r.proxy) : 0);
         proxy_free(r.proxy);

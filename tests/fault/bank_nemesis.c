@@ -34,7 +34,7 @@ const char *bank_blow_words(enum bank_blow blow)
         return words[blow];
 }
 
-/* ---- tools --------------------------------------------------------------------------------------------------- */
+/* ---- tools --------------------------------------------------------------------------------------- */
 
 static bool docker(const struct bank_nemesis *n, const char *verb, const char *option, const char *value)
 {
@@ -122,7 +122,7 @@ static bool await_recovery(struct bank_nemesis *n)
         return true;
 }
 
-/* ---- blows --------------------------------------------------------------------------------------------------------- */
+/* ---- blows --------------------------------------------------------------------------------------- */
 
 static bool end_sessions(struct bank_nemesis *n, dal_conn *conn)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A file system that fails: it stands between SQLite and the real one, and now and then an operation's read, write
- * or sync fails, or the whole process dies in the middle of it. Nothing is really flushed: a process that dies loses
- * nothing that it wrote, and only a power cut would.
+ * A file system that fails: it stands between SQLite and the real one, and now and then an operation's
+ * read, write or sync fails, or the whole process dies in the middle of it. Nothing is really flushed: a
+ * process that dies loses nothing that it wrote, and only a power cut would.
  */
 
 #include <pthread.h>
@@ -57,7 +57,10 @@ static bool take_one_wanted(void)
         return n > 0;
 }
 
-/* Which of the faults in `set`, if any, strikes this call. The one that is due waits for a call that it suits. */
+/*
+ * Which of the faults in `set`, if any, strikes this call. The one that is due waits for a call that it
+ * suits.
+ */
 static enum bank_vfs_fault strike(unsigned set)
 {
         enum bank_vfs_fault fault = VFS_NONE;
@@ -245,7 +248,10 @@ bool bank_vfs_register(struct bank_shared *shared, uint64_t seed)
         system_of_files.random = seed * 2 + 1;
         choose_next();
         system_of_files.real = real;
-        /* Everything but opening is the real one's own, and takes its own `pAppData` from what it is handed. */
+        /*
+         * Everything but opening is the real one's own, and takes its own `pAppData` from what it is
+         * handed.
+         */
         system_of_files.vfs = *real;
         system_of_files.vfs.pNext = NULL;
         system_of_files.vfs.zName = "bank";

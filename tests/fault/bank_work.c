@@ -33,7 +33,7 @@ struct job {
         int64_t read_sum;
 };
 
-/* ---- what operations do ------------------------------------------------------------------------------------ */
+/* ---- what operations do -------------------------------------------------------------------------- */
 
 static dal_status add(dal_tx *tx, const struct bank_op *op, int32_t account, int64_t amount, dal_error *err)
 {
@@ -222,7 +222,7 @@ static dal_status run_single(struct worker *w, const struct bank_op *op, dal_err
                                 op_row(&row, op, 1), NULL, err);
 }
 
-/* ---- a thread -------------------------------------------------------------------------------------------------- */
+/* ---- a thread ------------------------------------------------------------------------------------ */
 
 static void choose(struct thread *t, struct bank_op *op)
 {
@@ -303,7 +303,7 @@ static void *run_thread(void *arg)
         return NULL;
 }
 
-/* ---- the process ------------------------------------------------------------------------------------------------ */
+/* ---- the process --------------------------------------------------------------------------------- */
 
 dal_cluster *bank_open_cluster(const struct bank_options *o, dal_error *err)
 {

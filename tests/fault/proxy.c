@@ -78,7 +78,7 @@ static uint32_t pick(struct proxy *p, uint32_t n)
         return proxy_random(&p->random, n);
 }
 
-/* ---- the schedule --------------------------------------------------------------------------------------------- */
+/* ---- the schedule -------------------------------------------------------------------------------- */
 
 static void choose_next(struct proxy *p)
 {
@@ -123,7 +123,7 @@ static enum proxy_fault strike(struct proxy *p, enum proxy_moment moment, const 
         return fault;
 }
 
-/* ---- connections ------------------------------------------------------------------------------------------------ */
+/* ---- connections --------------------------------------------------------------------------------- */
 
 static void close_side(struct pair *pair, int side, bool reset)
 {
@@ -202,9 +202,12 @@ static bool connected(struct pair *pair)
         return getsockopt(pair->fd[SERVER], SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error == 0;
 }
 
-/* ---- faults ------------------------------------------------------------------------------------------------------- */
+/* ---- faults -------------------------------------------------------------------------------------- */
 
-/* Passes the first `size` bytes on and ends both connections; what the other side has said already is lost. */
+/*
+ * Passes the first `size` bytes on and ends both connections; what the other side has said already is
+ * lost.
+ */
 static void cut(struct proxy *p, struct pair *pair, int to, size_t size)
 {
         struct way *way = &pair->to[to];
@@ -293,7 +296,7 @@ static bool meet_reply(struct proxy *p, struct pair *pair)
         }
 }
 
-/* ---- forwarding --------------------------------------------------------------------------------------------------- */
+/* ---- forwarding ---------------------------------------------------------------------------------- */
 
 /* Takes what one side says; false when the pair has ended. */
 static bool take(struct proxy *p, struct pair *pair, int from)
@@ -440,7 +443,7 @@ static void *forward(void *arg)
         return NULL;
 }
 
-/* ---- from outside --------------------------------------------------------------------------------------------------- */
+/* ---- from outside -------------------------------------------------------------------------------- */
 
 static bool listen_somewhere(struct proxy *p)
 {

@@ -3,9 +3,9 @@
 #define FAULT_PROXY_H
 
 /*
- * A man in the middle that breaks things: a thread forwards what the library and a server say to each other, and
- * now and then, as a seed wills it, a connection in the middle of an operation meets a fault. Every fault that
- * struck is written down, with the operation where it is known.
+ * A man in the middle that breaks things: a thread forwards what the library and a server say to each
+ * other, and now and then, as a seed wills it, a connection in the middle of an operation meets a fault.
+ * Every fault that struck is written down, with the operation where it is known.
  */
 
 #include <stddef.h>
@@ -22,7 +22,10 @@ struct proxy_strike {
         unsigned attempt;
 };
 
-/* Starts one in front of 127.0.0.1:`server_port`; faultless until proxy_arm(). NULL and errno when it can't. */
+/*
+ * Starts one in front of 127.0.0.1:`server_port`; faultless until proxy_arm(). NULL and errno when it
+ * can't.
+ */
 struct proxy *proxy_new(uint16_t server_port, enum wire_protocol protocol, uint64_t seed);
 void proxy_free(struct proxy *p);
 uint16_t proxy_port(const struct proxy *p);

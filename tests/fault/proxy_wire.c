@@ -11,7 +11,7 @@ enum {
         COM_STMT_EXECUTE = 0x17
 };
 
-/* ---- messages --------------------------------------------------------------------------------------------- */
+/* ---- messages ------------------------------------------------------------------------------------ */
 
 static uint32_t big_endian(const unsigned char *at)
 {
@@ -23,7 +23,10 @@ static size_t header_size(const struct wire *w, const struct wire_stream *stream
         return w->protocol == WIRE_MYSQL || !stream->framed ? 4 : 5;
 }
 
-/* Source: PostgreSQL, protocol-message-formats: the length counts itself. MySQL, page_protocol_basic_packets */
+/*
+ * Source: PostgreSQL, protocol-message-formats: the length counts itself. MySQL,
+ * page_protocol_basic_packets
+ */
 static size_t body_size(const struct wire *w, const struct wire_stream *stream)
 {
         const unsigned char *h = stream->header;
@@ -65,7 +68,7 @@ static bool step(const struct wire *w, struct wire_stream *stream, const unsigne
         return --stream->left == 0;
 }
 
-/* ---- what messages say -------------------------------------------------------------------------------------- */
+/* ---- what messages say --------------------------------------------------------------------------- */
 
 static bool starts_with(const char *text, const char *word)
 {

@@ -3,8 +3,8 @@
 #define PROXY_WIRE_H
 
 /*
- * As much of the two protocols as it takes to find a transaction, its COMMIT and the answer to that in a stream of
- * bytes without TLS. What passes is looked at and never changed.
+ * As much of the two protocols as it takes to find a transaction, its COMMIT and the answer to that in a
+ * stream of bytes without TLS. What passes is looked at and never changed.
  */
 
 #include <stdbool.h>
