@@ -77,6 +77,14 @@ dal_status dal__conn_take_rows(dal_conn *conn, dal_rows **out, dal_error *err);
  */
 dal_status dal__conn_commit(dal_conn *conn, const char *table, const char *token, dal_deadline deadline,
                             dal_error *err);
+/* Says whether the number of the transaction can be asked for behind this statement, the first that writes. */
+bool dal__conn_may_number(dal_conn *conn, const dal_stmt *stmt);
+/* As dal_conn_exec(), and asks for the transaction's number in the same flush; "" when it has none. See driver.h. */
+#define DAL__CONN_NUMBER_SIZE 27
+dal_status dal__conn_exec_numbered(dal_conn *conn, const dal_stmt *stmt, dal_params params,
+                                   dal_deadline deadline, int64_t *n_rows_out,
+                                   char number[DAL__CONN_NUMBER_SIZE], dal_error *err);
+const char *dal__conn_number_state_query(const dal_conn *conn);
 /* The driver's own calls for what became of a lost COMMIT: see driver.h. NULL, and DAL_OK, where it has none. */
 const char *dal__conn_token_query(const dal_conn *conn);
 dal_status dal__conn_end_session(dal_conn *conn, uint64_t session_id, uint32_t min_age_ms,

@@ -133,6 +133,7 @@ dal_status dal__conn_send_all(dal_conn *conn, const dal_request *last, dal_deadl
         dal_error first, local; /* filled by failures only */
 
         outcome->reached_last = outcome->was_sent = false;
+        outcome->n_rows = 0;
         for (size_t i = 0; i < n_total && !failed_request; i++) {
                 const dal_request *request = i < n_before ? &conn->pending[i].request : last;
 
@@ -165,8 +166,10 @@ dal_status dal__conn_send_all(dal_conn *conn, const dal_request *last, dal_deadl
                 memset(result, 0, sizeof *result);
                 if (i == n_before)
                         outcome->reached_last = !failed_request;
-                if (driver->result(conn->state, deadline, result, &local) == DAL_OK)
+                if (driver->result(conn->state, deadline, result, &local) == DAL_OK) {
+                        outcome->n_rows = i + 1 == n_before ? result->n_rows : outcome->n_rows;
                         continue;
+                }
                 if (!failed_request) {
                         failed_request = request;
                         first = local;

@@ -60,6 +60,7 @@ struct dal_conn {
 typedef struct dal__flush_outcome {
         bool reached_last; /* all before the last request succeeded and its own turn had come */
         bool was_sent;     /* a byte may have left this process */
+        int64_t n_rows;    /* of what stood right before the last request */
 } dal__flush_outcome;
 
 /*

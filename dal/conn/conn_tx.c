@@ -280,7 +280,7 @@ dal_status dal__conn_commit(dal_conn *conn, const char *table, const char *token
 {
         bool pipelined = conn->driver->caps & DAL_CAP_PIPELINE;
         dal_error local = DAL_ERROR_INIT;
-        dal__flush_outcome outcome = {false, false};
+        dal__flush_outcome outcome = {false, false, 0};
         dal_request request;
         dal_result result;
         dal_status s;
@@ -309,7 +309,7 @@ dal_status dal__conn_commit(dal_conn *conn, const char *table, const char *token
         }
         memset(&request, 0, sizeof request);
         request.kind = DAL_REQUEST_COMMIT;
-        if (dal__conn_has_written(conn)) {
+        if (table && dal__conn_has_written(conn)) {
                 request.token_table = table;
                 request.text = token;
         }
@@ -329,6 +329,57 @@ dal_status dal__conn_commit(dal_conn *conn, const char *table, const char *token
         }
         end_tx(conn);
         return DAL_OK;
+}
+
+bool dal__conn_may_number(dal_conn *conn, const dal_stmt *stmt)
+{
+        const dal__cached_stmt *entry;
+
+        if (!conn->driver->number_query || conn->wrote)
+                return false;
+        entry = dal__stmt_cache_get(&conn->cache, conn->state, stmt, NULL);
+        return entry && entry->is_dml;
+}
+
+dal_status dal__conn_exec_numbered(dal_conn *conn, const dal_stmt *stmt, dal_params params,
+                                   dal_deadline deadline, int64_t *n_rows_out,
+                                   char number[DAL__CONN_NUMBER_SIZE], dal_error *err)
+{
+        dal_error *failure = err ? err : &conn->scratch;
+        dal__flush_outcome outcome;
+        const dal_value *cells;
+        dal_request request;
+        dal_result result;
+        dal_status s = dal__conn_check(conn, deadline, false, failure);
+
+        number[0] = '\0';
+        if (s == DAL_OK)
+                s = dal__conn_queue(conn, stmt, params, failure);
+        if (s)
+                return s;
+        memset(&request, 0, sizeof request);
+        request.kind = DAL_REQUEST_TEXT;
+        request.text = conn->driver->number_query(conn->state, false);
+        request.text_size = strlen(request.text);
+        s = dal__conn_send_all(conn, &request, deadline, &result, &outcome, failure);
+        if (s)
+                return s;
+        (void)dal__conn_open_rows(conn, &result, deadline);
+        s = conn->rows.next(&conn->rows, &cells, failure);
+        if (s == DAL_OK && cells && cells[0].type == DAL_TYPE_TEXT &&
+            cells[0].as.span.size == DAL__CONN_NUMBER_SIZE - 1) {
+                memcpy(number, cells[0].as.span.ptr, DAL__CONN_NUMBER_SIZE - 1);
+                number[DAL__CONN_NUMBER_SIZE - 1] = '\0';
+        }
+        dal__conn_finish_rows(conn);
+        if (s == DAL_OK && n_rows_out)
+                *n_rows_out = outcome.n_rows;
+        return s;
+}
+
+const char *dal__conn_number_state_query(const dal_conn *conn)
+{
+        return conn->driver->number_query ? conn->driver->number_query(conn->state, true) : NULL;
 }
 
 const char *dal__conn_token_query(const dal_conn *conn)

@@ -319,9 +319,8 @@ dal_status dal__stmt_cache_check_session(const dal__stmt_cache *cache, const cha
 }
 
 /* A procedure or block is not: each of its statements may have been committed by itself. */
-static bool is_atomic(const char *sql, size_t size, uint32_t syntax)
+static dal__token first_word(const char *sql, size_t size, uint32_t syntax)
 {
-        static const char *const words[] = {"CALL", "DO", "EXECUTE"};
         dal__lexer lexer;
         dal__token token;
 
@@ -329,7 +328,23 @@ static bool is_atomic(const char *sql, size_t size, uint32_t syntax)
         do
                 token = dal__lexer_next(&lexer);
         while (token.kind != DAL__TOKEN_WORD && token.kind != DAL__TOKEN_END);
+        return token;
+}
+
+static bool is_atomic(const char *sql, size_t size, uint32_t syntax)
+{
+        static const char *const words[] = {"CALL", "DO", "EXECUTE"};
+        dal__token token = first_word(sql, size, syntax);
+
         return token.kind == DAL__TOKEN_END || !is_one_of(&token, words, sizeof words / sizeof *words);
+}
+
+static bool is_dml(const char *sql, size_t size, uint32_t syntax)
+{
+        static const char *const words[] = {"INSERT", "UPDATE", "DELETE", "MERGE"};
+        dal__token token = first_word(sql, size, syntax);
+
+        return token.kind == DAL__TOKEN_WORD && is_one_of(&token, words, sizeof words / sizeof *words);
 }
 
 static dal_status add(dal__stmt_cache *cache, const dal_stmt *stmt, dal__cached_stmt **out, dal_error *err)
@@ -368,6 +383,7 @@ static dal_status add(dal__stmt_cache *cache, const dal_stmt *stmt, dal__cached_
         entry->is_read = rewritten.is_read && !(stmt->flags & DAL_STMT_WRITES);
         entry->effects = dal__stmt_cache_effects(text, strlen(text), cache->driver->sql_syntax);
         entry->is_atomic = is_atomic(text, strlen(text), cache->driver->sql_syntax);
+        entry->is_dml = is_dml(text, strlen(text), cache->driver->sql_syntax);
         entry->driver_stmt.name = stmt->name;
         entry->driver_stmt.text = rewritten.text;
         entry->driver_stmt.text_size = rewritten.size;

@@ -18,6 +18,7 @@ typedef struct dal__cached_stmt {
         uint32_t n_pins;
         bool is_read;
         uint8_t effects; /* DAL__EFFECT_* */
+        bool is_dml;     /* begins with INSERT, UPDATE, DELETE or MERGE: its count is the server's own word */
         bool is_atomic;  /* outside a transaction, too: a refusal means that nothing was done */
 } dal__cached_stmt;
 

@@ -95,12 +95,21 @@ dal_status dal__outcome_read(const char *text, dal__outcome_token *out, dal_erro
                 ok = high >= 0 && low >= 0;
                 out->bytes[i] = (uint8_t)(ok ? high << 4 | low : 0);
         }
-        if (ok && out->bytes[0] == DAL__OUTCOME_ROW)
+        if (ok && (out->bytes[0] == DAL__OUTCOME_ROW || out->bytes[0] == DAL__OUTCOME_NUMBER))
                 return DAL_OK;
         return dal_error_set(
                 err, DAL_CLASS_ARGUMENT,
                 "\"%.40s\" is no outcome token: give the 32 hex digits of dal_error.outcome_token",
                 text ? text : "");
+}
+
+dal_status dal__outcome_make_numbered(uint16_t shard, const char *number, dal__outcome_token *out,
+                                      dal_error *err)
+{
+        char hex[DAL__OUTCOME_HEX_SIZE];
+
+        (void)snprintf(hex, sizeof hex, "%02x%04x%s", DAL__OUTCOME_NUMBER, shard, number);
+        return dal__outcome_read(hex, out, err);
 }
 
 dal__outcome_kind dal__outcome_kind_of(const dal__outcome_token *token)
@@ -246,6 +255,44 @@ static dal_status ask(dal_conn *conn, const dal__outcome_case *lost, const dal__
         return DAL_OK;
 }
 
+/* The server itself remembers the transaction, unless its history is another one by now. */
+static dal_status ask_number(dal_conn *conn, const dal__outcome_case *lost, dal_outcome *out, dal_error *err)
+{
+        dal_deadline deadline = dal_clock_earlier(dal_clock_after_ms(TRY_MS), lost->deadline);
+        const char *sql = dal__conn_number_state_query(conn);
+        dal_value number = dal_text(lost->token + 2 * SECONDS_AT);
+        char state[32];
+        size_t size = SIZE_MAX;
+        dal_status s;
+
+        if (!sql)
+                return dal_error_set(err, DAL_CLASS_ARGUMENT,
+                                     "the shard's engine makes no tokens of this kind");
+        s = query_one(conn, sql, DAL_PARAMS(number, number), deadline, state, sizeof state - 1, &size, err);
+        if (s && err->error_class != DAL_CLASS_DATA && err->error_class != DAL_CLASS_INTERNAL)
+                return s;
+        state[s || size == SIZE_MAX ? 0 : size] = '\0';
+        if (strcmp(state, "in progress") == 0)
+                return dal_error_set(err, DAL_CLASS_LOCK_TIMEOUT, "the transaction is still under way");
+        *out = strcmp(state, "committed") == 0 ? DAL_OUTCOME_COMMITTED
+               : strcmp(state, "aborted") == 0 ? DAL_OUTCOME_NOT_COMMITTED
+                                               : DAL_OUTCOME_UNKNOWN;
+        if (*out != DAL_OUTCOME_UNKNOWN)
+                return DAL_OK;
+        return dal_error_set(
+                err, DAL_CLASS_COMMIT_UNKNOWN,
+                "the server does not know transaction %s any more: it is too old, or there was a "
+                "fail-over or a restore",
+                lost->token);
+}
+
+static dal_status ask_any(dal_conn *conn, const dal__outcome_case *lost, const dal__outcome_token *token,
+                          dal_outcome *out, dal_error *err)
+{
+        return dal__outcome_kind_of(token) == DAL__OUTCOME_NUMBER ? ask_number(conn, lost, out, err)
+                                                                  : ask(conn, lost, token, out, err);
+}
+
 /* What the old session has open would hold the insert up. That it can't be ended is no reason to give up. */
 static dal_status fence(dal_conn *conn, const dal__outcome_case *lost, dal_error *err)
 {
@@ -317,7 +364,7 @@ dal_status dal__outcome_resolve(const dal__outcome_case *lost, dal_conn **conn, 
                         fenced = fence(*conn, lost, &failure) == DAL_OK;
                 if (s == DAL_OK)
                         s = dal__conn_is_broken(*conn) ? DAL_ERR_CONN
-                                                       : ask(*conn, lost, &token, out, &failure);
+                                                       : ask_any(*conn, lost, &token, out, &failure);
                 if (s == DAL_OK)
                         return DAL_OK;
                 if (!may_pass(&failure))

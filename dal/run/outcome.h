@@ -26,11 +26,15 @@ typedef struct dal__outcome_token {
 
 typedef enum dal__outcome_kind {
         DAL__OUTCOME_PURGED = 0,
-        DAL__OUTCOME_ROW = 1
+        DAL__OUTCOME_ROW = 1,
+        DAL__OUTCOME_NUMBER = 2 /* no row: behind the shard stand the 13 bytes of the server's own number */
 } dal__outcome_kind;
 
 /* Makes the token of a transaction; fails only when the system has no random bytes. */
 dal_status dal__outcome_make(uint16_t shard, dal__outcome_token *out, dal_error *err);
+/* Makes the token of a transaction whose number is known, as the driver's number_query gave it. */
+dal_status dal__outcome_make_numbered(uint16_t shard, const char *number, dal__outcome_token *out,
+                                      dal_error *err);
 /* A token of a kind and a time with zeros for its random bytes: the first one there can be. */
 void dal__outcome_first(dal__outcome_kind kind, uint16_t shard, uint64_t seconds, dal__outcome_token *out);
 void dal__outcome_write(const dal__outcome_token *token, char out[DAL__OUTCOME_HEX_SIZE]);

@@ -46,7 +46,10 @@ dal_status dal_tx_exec(dal_tx *tx, const dal_stmt *stmt, dal_params params, int6
 
         if (s)
                 return s;
-        s = dal_conn_exec(tx->conn, stmt, params, tx->deadline, n_rows_out, &failure);
+        s = tx->wants_number && dal__conn_may_number(tx->conn, stmt)
+                    ? dal__conn_exec_numbered(tx->conn, stmt, params, tx->deadline, n_rows_out, tx->number,
+                                              &failure)
+                    : dal_conn_exec(tx->conn, stmt, params, tx->deadline, n_rows_out, &failure);
         return note(tx, s, &failure, err);
 }
 
@@ -356,9 +359,10 @@ static dal_status send_commit(dal_tx *tx, dal_error *failure)
         dal__outcome_token token;
         dal_status s;
 
-        if (!tx->outcome_table || !dal__conn_has_written(tx->conn))
+        if ((!tx->outcome_table && !tx->number[0]) || !dal__conn_has_written(tx->conn))
                 return dal_conn_commit(tx->conn, tx->deadline, failure);
-        s = dal__outcome_make(tx->shard, &token, failure);
+        s = tx->number[0] ? dal__outcome_make_numbered(tx->shard, tx->number, &token, failure)
+                          : dal__outcome_make(tx->shard, &token, failure);
         if (s) {
                 dal_conn_rollback(tx->conn, dal__conn_grace(tx->deadline), NULL);
                 return s;
@@ -366,7 +370,8 @@ static dal_status send_commit(dal_tx *tx, dal_error *failure)
         dal__outcome_write(&token, tx->token);
         tx->session_id = dal_conn_info(tx->conn)->session_id;
         tx->commit_at = dal_clock_now();
-        return dal__conn_commit(tx->conn, tx->outcome_table, tx->token, commit_deadline(tx), failure);
+        return dal__conn_commit(tx->conn, tx->number[0] ? NULL : tx->outcome_table, tx->token,
+                                commit_deadline(tx), failure);
 }
 
 static dal_status commit(dal_tx *tx, dal_error *failure)

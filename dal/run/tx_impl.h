@@ -7,6 +7,7 @@
 #include <dal/conn.h>
 #include <dal/tx.h>
 
+#include "conn/conn_impl.h"
 #include "run/outcome.h"
 
 struct dal__map;
@@ -42,10 +43,12 @@ struct dal_tx {
         dal_error failure; /* the first failure of this attempt that spoilt the transaction */
         dal__tx_hooks on_commit, on_rollback;
         dal__tx_outcome outcome;
-        const char *outcome_table;         /* for a token; NULL = none */
-        char token[DAL__OUTCOME_HEX_SIZE]; /* of the COMMIT under way; "" = none */
-        int64_t commit_at;                 /* when that was about to be sent */
-        uint64_t session_id;               /* where */
+        const char *outcome_table;          /* for a token; NULL = none */
+        bool wants_number;                  /* of the transaction, for a token without a row */
+        char number[DAL__CONN_NUMBER_SIZE]; /* "" = not known */
+        char token[DAL__OUTCOME_HEX_SIZE];  /* of the COMMIT under way; "" = none */
+        int64_t commit_at;                  /* when that was about to be sent */
+        uint64_t session_id;                /* where */
 };
 
 /*

@@ -186,6 +186,7 @@ static dal_status attempt_once(dal_cluster *cluster, const struct target *target
                 return s;
         tx->shard = shard->number;
         running->in_tx = true;
+        tx->wants_number = cluster->options.outcomes == DAL_OUTCOMES_NUMBERS && shard->driver->number_query;
         if (!tx->options->read_only)
                 s = dal__cluster_outcome_table(cluster, shard, tx->conn, tx->deadline, &tx->outcome_table,
                                                err);

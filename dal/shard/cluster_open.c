@@ -75,7 +75,7 @@ static dal_status copy_options(dal_cluster *cluster, const dal_cluster_options *
                                              "fill dal_cluster_options by DAL_CLUSTER_OPTIONS_INIT first");
                 memcpy(&cluster->options, options, options->struct_size);
         }
-        if ((unsigned)cluster->options.outcomes > DAL_OUTCOMES_OFF)
+        if ((unsigned)cluster->options.outcomes > DAL_OUTCOMES_NUMBERS)
                 return dal_error_set(err, DAL_CLASS_ARGUMENT, "outcomes %d is not one of enum dal_outcomes",
                                      (int)cluster->options.outcomes);
         if (!cluster->options.timeout_ms)

@@ -140,13 +140,17 @@ static dal_status lease(const char *here, dal_cluster *cluster, dal__shard *shar
 }
 
 static dal_status resolve_on(dal_cluster *cluster, dal__shard *shard, const char *token,
-                             dal_deadline deadline, dal_outcome *out, dal_error *err)
+                             const dal__outcome_token *read, dal_deadline deadline, dal_outcome *out,
+                             dal_error *err)
 {
         dal__outcome_case lost = {
                 .here = DAL_HERE, .pool = shard->pool, .token = token, .deadline = deadline};
         dal_conn *conn = NULL;
         dal_error failure;
-        dal_status s = lease(DAL_HERE, cluster, shard, deadline, &conn, &failure);
+        bool numbered = dal__outcome_kind_of(read) == DAL__OUTCOME_NUMBER;
+        dal_status s = numbered ? dal__cluster_acquire(DAL_HERE, cluster, shard, false, dal_clock_now(),
+                                                       deadline, &conn, &failure)
+                                : lease(DAL_HERE, cluster, shard, deadline, &conn, &failure);
 
         if (s == DAL_OK) {
                 lost.table = atomic_load(&shard->outcome_table);
@@ -179,7 +183,8 @@ dal_status dal_cluster_resolve(dal_cluster *cluster, const char *token, uint32_t
                 return s;
         dal__outcome_write(&read, hex);
         shard = dal__cluster_find(cluster, dal__outcome_shard_of(&read));
-        s = shard ? resolve_on(cluster, shard, hex, dal__cluster_deadline(cluster, timeout_ms), out, err)
+        s = shard ? resolve_on(cluster, shard, hex, &read, dal__cluster_deadline(cluster, timeout_ms), out,
+                               err)
                   : dal_error_set(err, DAL_CLASS_UNDEFINED_OBJECT,
                                   "the token is of shard %u, which this cluster does not have",
                                   dal__outcome_shard_of(&read));

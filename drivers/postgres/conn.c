@@ -182,6 +182,7 @@ static const dal_driver driver = {
         .info = pg_info,
         .token_query = dal__postgres_token_query,
         .end_session = dal__postgres_end_session,
+        .number_query = dal__postgres_number_query,
 };
 
 const dal_driver *dal_driver_postgres(void)

@@ -144,3 +144,22 @@ dal_status dal__postgres_end_session(void *state, uint64_t session_id, uint32_t 
                  session_id, min_age_ms / 1000, min_age_ms % 1000);
         return dal__postgres_simple(conn, sql, deadline, err);
 }
+
+/* The timeline's last six digits and the system identifier's last four: both change where numbers could mean others. */
+#define HISTORY                                                                                              \
+        "pg_catalog.lower(pg_catalog.substr(pg_catalog.pg_walfile_name("                                     \
+        "pg_catalog.pg_current_wal_insert_lsn()), 3, 6)) || "                                                \
+        "pg_catalog.lpad(pg_catalog.to_hex(system_identifier & 65535), 4, '0')"
+
+const char *dal__postgres_number_query(void *state, bool status)
+{
+        (void)state;
+        /* Source: manual 9.27.8, pg_xact_status(): NULL when too old, an error when it is in the future. */
+        return status ? "SELECT CASE WHEN " HISTORY
+                        " <> pg_catalog.substr(?::text, 1, 10) THEN 'other history' "
+                        "ELSE pg_catalog.pg_xact_status(('x' || pg_catalog.substr(?::text, 11))"
+                        "::bit(64)::bigint::text::xid8) END FROM pg_catalog.pg_control_system()"
+                      : "SELECT " HISTORY " || pg_catalog.lpad(pg_catalog.to_hex("
+                        "pg_catalog.pg_current_xact_id_if_assigned()::text::bigint), 16, '0') "
+                        "FROM pg_catalog.pg_control_system()";
+}

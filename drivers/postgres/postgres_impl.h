@@ -312,6 +312,7 @@ int dal__postgres_put_command(char *out, size_t size, const dal__postgres_conn *
 void dal__postgres_put_limits(char *out, size_t size, const dal__postgres_conn *conn);
 dal_driver_token_query_fn dal__postgres_token_query;
 dal_driver_end_session_fn dal__postgres_end_session;
+dal_driver_number_query_fn dal__postgres_number_query;
 
 /* result.c */
 dal_driver_result_fn dal__postgres_result;

@@ -351,6 +351,103 @@ static void outcome__required_refuses_writes_without_the_table(struct conf *c)
         drop_table(c);
 }
 
+/* ---- by the server's own number --------------------------------------------------------------------------------- */
+
+static void run_numbered(struct conf *c, struct work *w)
+{
+        dal_cluster_options options = DAL_CLUSTER_OPTIONS_INIT;
+        const dal_driver *drivers[1] = {c->driver};
+        dal_cluster *cluster = NULL;
+        char url[1200];
+
+        options.outcomes = DAL_OUTCOMES_NUMBERS;
+        w->proxy = conf_proxy_new(c, url, sizeof url);
+        OK(dal_cluster_open(url, drivers, 1, &options, &cluster, &c->err));
+        for (w->id = 0; w->id < N_TIMES; w->id++) {
+                w->n_calls = w->n_committed = w->n_rolled_back = 0;
+                OK(dal_cluster_run(cluster, dal_key_int64(1), NULL, work, w, &c->err));
+                assert_int_equal(w->n_committed, 1);
+                assert_int_equal(w->n_rolled_back, w->n_calls - 1);
+        }
+        OK(dal_cluster_close(cluster, 5000, &c->err));
+        conf_proxy_free(w->proxy);
+}
+
+/* A number that came with the first write needs no table at all. */
+static void outcome__a_server_that_numbers_transactions_needs_no_table(struct conf *c)
+{
+        struct work w = {.strike = conf_proxy_lose_next_answer};
+
+        if (!c->driver->number_query)
+                return;
+        run_numbered(c, &w);
+        assert_int_equal(w.n_calls, 1);
+        assert_int_equal(count(c), N_TIMES);
+        for (int i = 0; i < N_TIMES; i++)
+                OK(dal_conn_exec(c->conn, &conf_remove_account, DAL_PARAMS(dal_int64(i)), SOON, NULL,
+                                 &c->err));
+        w.strike = conf_proxy_lose_next_request;
+        run_numbered(c, &w);
+        assert_int_equal(w.n_calls, 2);
+        assert_int_equal(count(c), N_TIMES);
+}
+
+/* Writes that leave with COMMIT have no number before it: they have the row. */
+static void outcome__one_flush_has_a_row_although_there_are_numbers(struct conf *c)
+{
+        struct work w = {.strike = conf_proxy_lose_next_answer, .queues = true};
+
+        if (!c->driver->number_query)
+                return;
+        make_table(c);
+        run_numbered(c, &w);
+        assert_int_equal(count(c), N_TIMES);
+        assert_int_equal(tokens(c, "C"), N_TIMES);
+        drop_table(c);
+}
+
+/* Asked later: committed, aborted, under way, of another history, in the future. */
+static void outcome__a_number_is_asked_about_later(struct conf *c)
+{
+        dal_outcome outcome;
+        dal_cluster *cluster;
+        const char *number;
+        dal_rows *rows;
+        dal_conn *conn;
+        char token[33];
+
+        if (!c->driver->number_query)
+                return;
+        number = c->driver->number_query(NULL, false);
+        cluster = conf_cluster(c, NULL);
+        conn = conf_open(c, NULL);
+        for (int commit = 0; commit < 2; commit++) {
+                OK(dal_conn_begin(conn, DAL_ISOLATION_DEFAULT, false, SOON, &c->err));
+                OK(dal_conn_exec(conn, &conf_add_account, DAL_PARAMS(dal_int64(1), dal_int64(1)), SOON, NULL,
+                                 &c->err));
+                OK(dal_conn_query_dynamic(conn, number, DAL_NO_PARAMS, SOON, &rows, &c->err));
+                OK(dal_rows_first(rows, &c->err));
+                memcpy(token, "020000", 6);
+                OK(dal_rows_copy_text(rows, 0, token + 6, sizeof token - 6, &c->err));
+                dal_rows_close(rows);
+                FAILS(dal_resolve(cluster, token, 300, &outcome, &c->err), COMMIT_UNKNOWN);
+                if (commit)
+                        OK(dal_conn_commit(conn, SOON, &c->err));
+                else
+                        OK(dal_conn_rollback(conn, SOON, &c->err));
+                OK(dal_resolve(cluster, token, 0, &outcome, &c->err));
+                assert_int_equal(outcome, commit ? DAL_OUTCOME_COMMITTED : DAL_OUTCOME_NOT_COMMITTED);
+        }
+        token[16] = '7'; /* a number that is yet to come */
+        FAILS(dal_resolve(cluster, token, 0, &outcome, &c->err), COMMIT_UNKNOWN);
+        token[16] = '0';
+        token[11] = token[11] == '1' ? '2' : '1'; /* another timeline */
+        FAILS(dal_resolve(cluster, token, 0, &outcome, &c->err), COMMIT_UNKNOWN);
+        assert_int_equal(outcome, DAL_OUTCOME_UNKNOWN);
+        dal_conn_close(conn);
+        conf_cluster_end(c, cluster);
+}
+
 /* ---- what it costs ----------------------------------------------------------------------------------------------- */
 
 static uint64_t round_trips(struct conf *c, dal_cluster *cluster)
@@ -489,6 +586,9 @@ const struct conf_case outcome_conf[] = {
         CONF_CASE(outcome__a_purged_token_is_unknown),
         CONF_CASE(outcome__a_bad_token_is_refused),
         CONF_CASE(outcome__required_refuses_writes_without_the_table),
+        CONF_CASE(outcome__a_server_that_numbers_transactions_needs_no_table),
+        CONF_CASE(outcome__one_flush_has_a_row_although_there_are_numbers),
+        CONF_CASE(outcome__a_number_is_asked_about_later),
         CONF_CASE(outcome__a_token_costs_no_round_trip),
         CONF_CASE(outcome__only_a_session_that_is_old_enough_is_ended),
         CONF_CASE(outcome__two_statements_at_once_are_refused_on_every_path),

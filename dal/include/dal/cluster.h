@@ -55,7 +55,9 @@ typedef void dal_event_fn(void *arg, const dal_event *event);
 typedef enum dal_outcomes {
         DAL_OUTCOMES_AUTO,     /* on every shard that has the table dal_outcome; looked for again once a minute */
         DAL_OUTCOMES_REQUIRED, /* a transaction that may write is refused on a shard without it */
-        DAL_OUTCOMES_OFF       /* never: a lost answer to COMMIT is DAL_ERR_IN_DOUBT at once */
+        DAL_OUTCOMES_OFF,      /* never: a lost answer to COMMIT is DAL_ERR_IN_DOUBT at once */
+        DAL_OUTCOMES_NUMBERS   /* as AUTO, but PostgreSQL is asked for the transaction's own number where that travels
+                                  with its first write: no row, but no answer after a fail-over */
 } dal_outcomes;
 
 /** How a cluster behaves. Zero means the default in brackets; fill it by DAL_CLUSTER_OPTIONS_INIT. */

@@ -231,6 +231,14 @@ typedef void dal_driver_info_fn(void *conn, dal_driver_info *out);
  */
 typedef const char *dal_driver_token_query_fn(void *conn);
 /**
+ * Returns a query for one text of 26 hex digits that names the open transaction for as long as the server remembers it:
+ * the server's history (10 digits) and the transaction's number in it (16). NULL where nothing was written yet.
+ *
+ * `state`: instead the query that is asked later what became of it, with the text as its two parameters; it gives
+ * "committed", "aborted", "in progress", or anything else when that is not known. Optional. Ownership: static. No I/O.
+ */
+typedef const char *dal_driver_number_query_fn(void *conn, bool state);
+/**
  * Ends another session of the same server and user, so that what it has open is decided. It is no failure if it is gone.
  *
  * Numbers of sessions are used again: only one that is older than `min_age_ms` is meant, as far as the server can tell.
@@ -271,6 +279,7 @@ typedef struct dal_driver {
         dal_driver_info_fn *info;
         dal_driver_token_query_fn *token_query;
         dal_driver_end_session_fn *end_session;
+        dal_driver_number_query_fn *number_query;
 } dal_driver;
 
 /**
