@@ -278,7 +278,7 @@ static void undo_nested(dal_tx *outer, uint32_t number, dal_error *failure, cons
                 return;
         }
         outer->failure = lost;
-        if (!is_contained(&lost))
+        if (!is_contained(&lost) || lost.status == DAL_ERR_TIMEOUT)
                 *failure = lost; /* decides now, and not what the function failed with */
 }
 
