@@ -145,11 +145,33 @@ static bool is_unknown(const struct bank_answer *a)
         return !a->answered || a->status == DAL_ERR_IN_DOUBT;
 }
 
+/* What a fault may make of an operation; anything else would be the library's own confusion. */
+static bool is_fitting(const struct bank_answer *a)
+{
+        switch (a->status) {
+        case DAL_OK:
+        case DAL_ERR_TIMEOUT:
+        case DAL_ERR_CONN:
+        case DAL_ERR_EXHAUSTED:
+        case DAL_ERR_CONFLICT:
+        case DAL_ERR_READONLY:
+        case DAL_ERR_IN_DOUBT:
+                return true;
+        case DAL_ERR_APP:
+                return a->op.kind == BANK_REFUSED;
+        default:
+                return false;
+        }
+}
+
 static void check_answer(struct books *b, const struct bank_answer *a, const struct row *row, size_t n_rows)
 {
         bool done = a->answered && a->status == DAL_OK;
         bool writes = a->op.kind != BANK_SUM;
 
+        if (a->answered && !is_fitting(a))
+                WRONG(b, "op %" PRIu64 " ended with %s (%s: %s)", a->op.id, dal_error_status_name(a->status),
+                      dal_error_class_name(a->error_class), a->message);
         if (n_rows > 1)
                 WRONG(b, "op %" PRIu64 " was done %zu times", a->op.id, n_rows);
         if (done && writes && n_rows == 0)

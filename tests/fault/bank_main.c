@@ -165,17 +165,24 @@ static uint64_t n_done(const struct run *r)
 }
 
 /* Whoever is in the middle of an operation. */
-static void kill_one(struct run *r)
+static bool kill_one(struct run *r)
 {
         int i = (int)proxy_random(&r->random, BANK_WORKERS);
+        pid_t pid = r->pids[i];
         bool in_flight = false;
 
         for (int t = 0; t < BANK_THREADS; t++)
                 in_flight |= atomic_load(&r->shared->workers[i].op[t]) != 0;
-        if (!in_flight || r->pids[i] == 0)
-                return;
-        kill(r->pids[i], SIGKILL);
+        if (!in_flight)
+                return true;
+        kill(pid, SIGKILL);
         r->n_killed++;
+        while (r->pids[i] == pid) { /* until there is another one */
+                if (!look_after_workers(r))
+                        return false;
+                bank_sleep_ms(1);
+        }
+        return true;
 }
 
 /* ---- servers: the proxy and the blows ------------------------------------------------------------ */
@@ -223,8 +230,8 @@ static bool attack_server(struct run *r)
                 }
                 if (!look_after_workers(r))
                         return false;
-                if (is_due(r->n_killed, kills, n, total))
-                        kill_one(r);
+                if (is_due(r->n_killed, kills, n, total) && !kill_one(r))
+                        return false;
                 if (is_due(i_blow, blows, n, total)) {
                         if (!strike_server(r, (enum bank_blow)(i_blow++ % BANK_N_BLOWS), total))
                                 return false;
@@ -311,8 +318,8 @@ static bool attack_files(struct run *r)
                 }
                 if (!look_after_workers(r))
                         return false;
-                if (r->n_killed < kills)
-                        kill_one(r);
+                if (r->n_killed < kills && !kill_one(r))
+                        return false;
                 bank_sleep_ms(1 + proxy_random(&r->random, 60));
         }
         return true;
