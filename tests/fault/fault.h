@@ -13,6 +13,7 @@ void fault_kill_others(struct conf *c);
 /* The number of accounts, as others see it. */
 int64_t fault_count(struct conf *c);
 
-extern const struct conf_case killed_fault[], pool_fault[], contention_fault[], commit_fault[];
+extern const struct conf_case killed_fault[], pool_fault[], contention_fault[], commit_fault[],
+        stress_fault[];
 
 #endif

@@ -11,6 +11,7 @@ static const struct {
         {"pool", pool_fault},
         {"contention", contention_fault},
         {"commit", commit_fault},
+        {"stress", stress_fault},
 };
 
 int main(int argc, char **argv)
@@ -24,7 +25,7 @@ int main(int argc, char **argv)
                         chosen[0] = topics[i].cases;
         }
         if (!chosen[0] || argc > 4) {
-                fprintf(stderr, "usage: fault killed|pool|contention|commit ENGINE [FILTER]\n");
+                fprintf(stderr, "usage: fault killed|pool|contention|commit|stress ENGINE [FILTER]\n");
                 return 64;
         }
         if (!conf_begin(&c, argv[2]))
