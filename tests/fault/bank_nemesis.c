@@ -186,10 +186,10 @@ static bool crowd(struct bank_nemesis *n, dal_conn *conn)
         bool good;
 
         (void)conn; /* held, for there may be no way in now */
-        good = fill(n, others, &n_others, bank_now_ms() + 10000);
+        good = fill(n, others, &n_others, bank_now_ms() + RECOVERY_MS);
         if (good) {
                 proxy_cut_all(n->proxy);
-                good = fill(n, others, &n_others, bank_now_ms() + 10000);
+                good = fill(n, others, &n_others, bank_now_ms() + RECOVERY_MS);
                 bank_sleep_ms(200);
         }
         for (size_t i = 0; i < n_others; i++)
