@@ -33,14 +33,16 @@ static bool parse_double(const char *text, size_t size, bool is_single, double *
 {
         char copy[2 * DOUBLE_ROOM], point[8], *end = copy;
         size_t n_point = decimal_point(point, sizeof point);
+        bool has_point = false;
 
         if (size == 0 || size >= DOUBLE_ROOM)
                 return false;
         for (size_t i = 0; i < size; i++) {
-                if (text[i] == '.') {
+                if (text[i] == '.' && !has_point) {
                         memcpy(end, point, n_point);
                         end += n_point;
-                } else if (strchr("0123456789+-eINafinty", text[i])) {
+                        has_point = true;
+                } else if (text[i] && strchr("0123456789+-eINafinty", text[i])) {
                         *end++ = text[i];
                 } else {
                         return false; /* what the host's locale takes for a point is none here */

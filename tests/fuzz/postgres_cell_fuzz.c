@@ -110,6 +110,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         decoded = dal__postgres_decode(kind, bytes, size, &end, &value);
         FUZZ_CHECK(end >= room && (size_t)(end - room) <= n_room);
         if (decoded == PG_DECODED) {
+                /* Of a value that has a form all of it was looked at, also behind a NUL. */
+                if (kind >= PG_KIND_TEXT_BOOL && kind != PG_KIND_TEXT_NUMERIC && kind != PG_KIND_TEXT_BYTEA)
+                        FUZZ_CHECK(strlen(bytes) == size);
                 check_value(kind, &value, bytes, size, room, (size_t)(end - room));
                 if (kind >= PG_KIND_TEXT_BOOL)
                         check_back(kind, &value);
