@@ -50,6 +50,7 @@ dal_status dal__postgres_cancel_new(PGconn *pg, dal__postgres_cancel **out, dal_
 static dal_status run(PGcancelConn *pg, dal_deadline deadline, dal_error *err)
 {
         PostgresPollingStatusType state = PGRES_POLLING_WRITING;
+        bool sent = false;
 
         if (!PQcancelStart(pg))
                 return failed(err, DAL_CLASS_CONNECT_FAILED, PQcancelErrorMessage(pg));
@@ -61,7 +62,14 @@ static dal_status run(PGcancelConn *pg, dal_deadline deadline, dal_error *err)
                         return failed(err, DAL_CLASS_DEADLINE, TOO_LATE);
                 if (n < 0 && errno == EINTR)
                         continue;
+                sent = PQcancelStatus(pg) == CONNECTION_AWAITING_RESPONSE;
                 state = PQcancelPoll(pg);
+                /*
+                 * The server answers by closing, and with TLS that may look like a reset. Source: libpq 18, fe-cancel.c:
+                 * PQcancel() takes any end for the answer, PQcancelPoll() only an orderly one.
+                 */
+                if (state == PGRES_POLLING_FAILED && sent)
+                        return DAL_OK;
                 if (state == PGRES_POLLING_FAILED)
                         return failed(err, DAL_CLASS_CONNECT_FAILED, PQcancelErrorMessage(pg));
         }
