@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -228,6 +229,7 @@ static void sigpipe__a_plain_write_to_a_cut_connection_kills(struct conf *c)
         char url[1200];
         struct conf_proxy *proxy;
         struct sockaddr_in to = {.sin_family = AF_INET};
+        struct pollfd cut = {-1, 0, 0};
         dal_dsn *dsn = NULL;
         int fd, status = 0;
         pid_t child;
@@ -243,6 +245,8 @@ static void sigpipe__a_plain_write_to_a_cut_connection_kills(struct conf *c)
         while (conf_proxy_accepted(proxy) == 0)
                 conf_sleep_ms(1);
         conf_proxy_cut(proxy);
+        cut.fd = fd;
+        assert_int_equal(poll(&cut, 1, 5000), 1); /* until it has arrived: a write before that succeeds */
         child = fork();
         if (child == 0) {
                 signal(SIGPIPE, SIG_DFL);
