@@ -8,6 +8,9 @@
 
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+
+#include <dal/schema.h>
 
 #include "fault.h"
 
@@ -288,6 +291,100 @@ static dal_status over_a_lost_commit(struct conf *c, const char *url)
         return s;
 }
 
+/* Removes what an apply left, so that the next round begins with nothing. */
+static void forget_schema(struct conf *c)
+{
+        OK(dal_conn_script(c->conn, "DROP TABLE IF EXISTS dal_schema_history", SOON, &c->err));
+        OK(dal_conn_script(c->conn, "DELETE FROM conf_account", SOON, &c->err));
+}
+
+/* Writes DIR/AREA/DIALECT/FILE. */
+static void write_script(const char *dir, const char *area, const char *dialect, const char *file,
+                         const char *text)
+{
+        char path[512];
+        FILE *out;
+
+        snprintf(path, sizeof path, "%s/%s", dir, area);
+        (void)mkdir(path, 0700); /* may be there already; else fopen() fails */
+        snprintf(path, sizeof path, "%s/%s/%s", dir, area, dialect);
+        (void)mkdir(path, 0700);
+        snprintf(path, sizeof path, "%s/%s/%s/%s", dir, area, dialect, file);
+        out = fopen(path, "wb");
+        assert_non_null(out);
+        assert_true(fputs(text, out) >= 0);
+        assert_int_equal(fclose(out), 0);
+}
+
+static char schema_dir[] = "/tmp/dal-memory-XXXXXX";
+
+static void make_schema(struct conf *c)
+{
+        const char *dialect = c->q->dialect == DAL_DIALECT_postgres ? "postgres" : "sqlite";
+        char path[512], text[8192];
+        size_t size;
+        FILE *in;
+
+        memcpy(schema_dir + strlen(schema_dir) - 6, "XXXXXX", 6);
+        assert_non_null(mkdtemp(schema_dir));
+        snprintf(path, sizeof path, "%s/dal/%s/0001_history.sql", TESTS_SCHEMA_DIR, dialect);
+        in = fopen(path, "rb");
+        assert_non_null(in);
+        size = fread(text, 1, sizeof text - 1, in);
+        fclose(in);
+        assert_true(size > 0 && size < sizeof text - 1);
+        text[size] = '\0';
+        write_script(schema_dir, "dal", dialect, "0001_history.sql", text);
+        write_script(schema_dir, "bank", dialect, "0001_accounts.sql",
+                     "-- Two statements, so that one without the other can be seen.\n"
+                     "INSERT INTO conf_account (id, balance) VALUES (1, 1);\n"
+                     "INSERT INTO conf_account (id, balance) VALUES (2, 1);\n");
+}
+
+/* Looks at what an apply did; what was refused must be applied by the next call. */
+static void check_schema(struct conf *c, dal_conn *conn, const dal_schema_options *options, dal_status s)
+{
+        dal_schema_report report;
+        dal_error err = DAL_ERROR_INIT;
+
+        if (s != DAL_OK && fault_count(c) != 0)
+                fail_msg("refused (%s), and yet there are %d accounts", c->err.message, (int)fault_count(c));
+        if (dal_schema_apply(conn, options, &report, &err) != DAL_OK)
+                fail_msg("after '%s' the next apply fails: %s", c->err.message, err.message);
+        assert_int_equal(report.n_applied, 1);
+        assert_int_equal(report.n_pending + report.n_drifted + report.n_failed, 0);
+        assert_int_equal(fault_count(c), 2);
+        if (s != DAL_OK) /* the round's own count is of what the failed call left */
+                forget_schema(c);
+}
+
+/* Two accounts by a schema script, in a database that knows of no scripts. */
+static dal_status by_a_schema(struct conf *c, const char *url)
+{
+        dal_schema_options options = DAL_SCHEMA_OPTIONS_INIT;
+        dal_schema_report report;
+        dal_dsn *dsn = NULL;
+        dal_conn *conn = NULL, *others = c->conn;
+        dal_status s;
+
+        options.dir = schema_dir;
+        options.area = "bank";
+        /* One of its own to look by: what a connection keeps in its cache changes with the tables. */
+        c->conn = conf_open(c, NULL);
+        forget_schema(c);
+        OK(dal_dsn_parse(url, &dsn, &c->err));
+        OK(dal_conn_open(c->driver, dsn, NULL, SOON, &conn, &c->err));
+        arm();
+        s = dal_schema_apply(conn, &options, &report, &c->err);
+        disarm();
+        check_schema(c, conn, &options, s);
+        dal_conn_close(conn);
+        dal_dsn_free(dsn);
+        dal_conn_close(c->conn);
+        c->conn = others;
+        return s;
+}
+
 /* --- The sweep ----------------------------------------------------------------------------------------- */
 
 static dal_status (*work)(struct conf *c, const char *url);
@@ -410,6 +507,19 @@ static void memory__lost_commit_is_still_resolved(struct conf *c)
         sweep(c, over_a_lost_commit);
 }
 
+/* A server that knows no tables has its own test of this; where DDL is no transaction, halves are the rule. */
+static void memory__schema_is_applied_whole_or_not_at_all(struct conf *c)
+{
+        char command[128];
+
+        if (c->server || !conf_has_cap(c, DAL_CAP_TX_DDL))
+                return;
+        make_schema(c);
+        sweep(c, by_a_schema);
+        snprintf(command, sizeof command, "rm -r '%s'", schema_dir);
+        assert_int_equal(system(command), 0);
+}
+
 int main(int argc, char **argv)
 {
         static const struct conf_case cases[] = {
@@ -417,6 +527,7 @@ int main(int argc, char **argv)
                 CONF_CASE(memory__cluster),
                 CONF_CASE(memory__pool_is_as_good_as_before),
                 CONF_CASE(memory__lost_commit_is_still_resolved),
+                CONF_CASE(memory__schema_is_applied_whole_or_not_at_all),
                 {NULL, NULL},
         };
         static const struct conf_case *const topics[] = {cases, NULL};
