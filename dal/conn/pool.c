@@ -337,6 +337,7 @@ static dal_status wait_turn(dal_pool *pool, const claim *c, dal__pool_slot **out
 /* Gives a slot that is LEASED, with a connection, or CONNECTING: the caller's to fill. With the lock held. */
 static dal_status take_turn(dal_pool *pool, const claim *c, dal__pool_slot **out, dal_error *err)
 {
+        uint32_t place;
         int64_t now;
 
         *out = NULL;
@@ -364,6 +365,12 @@ static dal_status take_turn(dal_pool *pool, const claim *c, dal__pool_slot **out
         if (pool->n_waiting >= pool->options.max_waiters && !c->came_first) {
                 pool->stats.n_refused++;
                 return dal__pool_fail_waiters(pool, now, err);
+        }
+        place = pool->n_waiting + 1;
+        if (!c->came_first &&
+            dal__pool_pace_is_hopeless(&pool->pace, pool->options.max_size, place, now, c->deadline)) {
+                pool->stats.n_refused++;
+                return dal__pool_fail_hopeless(pool, place, now, c->deadline, err);
         }
         return wait_turn(pool, c, out, err);
 }
@@ -547,7 +554,8 @@ dal_status dal_pool_acquire_at(const char *here, dal_pool *pool, bool tx_mode, d
 /* Cleans a connection if need be; closes it, or gives it to the oldest waiter or the idle list. */
 DAL_COLD static void release_in_turn(dal_pool *pool, dal__pool_slot *slot)
 {
-        int64_t now = dal__pool_now();
+        /* The pace of the line is measured exactly; without a line there is nothing to measure. */
+        int64_t now = atomic_load(&pool->n_waiting) ? dal_clock_now() : dal__pool_now();
         bool reusable, is_lent;
 
         (void)pthread_mutex_lock(&pool->lock);

@@ -107,6 +107,22 @@ dal_status dal__pool_fail_waiters(dal_pool *pool, int64_t now, dal_error *err)
         return finish(&t, DAL_CLASS_POOL_EXHAUSTED, err);
 }
 
+dal_status dal__pool_fail_hopeless(dal_pool *pool, uint32_t place, int64_t now, dal_deadline deadline,
+                                   dal_error *err)
+{
+        int64_t wait = dal__pool_pace_wait(&pool->pace, pool->options.max_size, place, now);
+        text t = {"", 0};
+
+        add(&t,
+            "pool %.160s is overloaded: at place %u of the line a connection is expected in about %lld ms, "
+            "and "
+            "%lld ms are left, work included; send less, or raise max_size=%u or the deadline; ",
+            pool->name, place, (long long)(wait / DAL__NS_PER_MS),
+            (long long)((deadline - now) / DAL__NS_PER_MS), pool->options.max_size);
+        add_holders(&t, pool, now);
+        return finish(&t, DAL_CLASS_POOL_EXHAUSTED, err);
+}
+
 dal_status dal__pool_fail_self(dal_pool *pool, int64_t now, dal_error *err)
 {
         text t = {"", 0};

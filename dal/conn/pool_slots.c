@@ -201,6 +201,9 @@ static void hand_over(dal_pool *pool, dal__pool_slot *slot, int64_t now)
 void dal__pool_offer(dal_pool *pool, dal__pool_slot *slot, int64_t now)
 {
         if (pool->first_waiter) {
+                if (slot->state == DAL__SLOT_LEASED)
+                        dal__pool_pace_note(&pool->pace, pool->options.max_size, slot->used_at - slot->since,
+                                            now);
                 hand_over(pool, slot, now);
                 return;
         }

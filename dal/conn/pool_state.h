@@ -9,6 +9,7 @@
 #include <dal/pool.h>
 
 #include "conn/conn_impl.h"
+#include "conn/pool_overload.h"
 
 /*
  * The body of a pool, for the pool*.c files only.
@@ -87,6 +88,7 @@ struct dal_pool {
         uint32_t newest_idle, oldest_idle; /* lent from the newest, closed from the oldest */
         dal__pool_waiter *first_waiter, *last_waiter;
         _Atomic uint32_t n_waiting;
+        dal__pool_pace pace; /* of the line; touched only while somebody waits */
         atomic_bool closed;
         bool lent_across_threads; /* a lease was once given back by another thread than its taker */
 
@@ -180,6 +182,9 @@ static inline bool dal__pool_is_forked(const dal_pool *pool)
 /* pool_report.c; called with the lock held */
 dal_status dal__pool_fail_exhausted(dal_pool *pool, int64_t now, dal_error *err);
 dal_status dal__pool_fail_waiters(dal_pool *pool, int64_t now, dal_error *err);
+/* For who would be at this place of the line, and has no time to wait there. */
+dal_status dal__pool_fail_hopeless(dal_pool *pool, uint32_t place, int64_t now, dal_deadline deadline,
+                                   dal_error *err);
 dal_status dal__pool_fail_self(dal_pool *pool, int64_t now, dal_error *err);
 dal_status dal__pool_fail_connect(dal_pool *pool, int64_t now, dal_error *err);
 /* Names who keeps the pool from becoming empty. */

@@ -75,7 +75,10 @@ DAL_NODISCARD dal_status dal_pool_new(const dal_driver *driver, const dal_dsn *d
  * @param tx_mode  which mode is wanted (DAL_CAP_TX_MODE); an idle connection in that mode is preferred
  * @return DAL_OK
  *         DAL_ERR_EXHAUSTED  none fell free; the message says who holds what since when. At once when max_waiters
- *                            callers wait already, or when this thread itself holds every connection
+ *                            callers wait already, when this thread itself holds every connection, or when the line
+ *                            moves too slowly for this caller: judged by how long leases were held lately, it would
+ *                            be served after the deadline or too near to it for the usual work. The first in the
+ *                            line is never refused so
  *         DAL_ERR_CONN, DAL_ERR_AUTH ...  a new connection could not be opened
  *         DAL_ERR_STATE      dal_pool_close() was called, or the pool was made before fork(): a child must leave it
  *                            alone, for its connections are the parent's
