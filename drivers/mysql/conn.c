@@ -153,6 +153,7 @@ static dal_status mysql_slot_open(void *state, const dal_open_args *args, dal_de
         conn->call.tls = mysql_get_ssl_cipher(conn->mysql) != NULL;
         conn->tx_mode = args->tx_mode;
         conn->takes_several = true; /* as it connects */
+        conn->opened_at = dal_clock_now();
         conn->statements = args->statements;
         s = find_facts(conn, err);
         if (s == DAL_OK)
@@ -233,7 +234,7 @@ static dal_status mysql_slot_cancel(void *state, dal_deadline deadline, dal_erro
 {
         const dal__mysql_conn *conn = state;
 
-        return dal__mysql_stop(conn->target, conn->session_id, deadline, err);
+        return dal__mysql_stop(conn->target, conn->session_id, conn->opened_at, deadline, err);
 }
 
 /* ---- requests ---- */

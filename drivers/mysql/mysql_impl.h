@@ -133,11 +133,12 @@ bool dal__mysql_connect(MYSQL *mysql, const dal__mysql_target *target, dal__mysq
 
 /* ---- stop.c ---- */
 
-/** Stops the statement that a session is running, over a session of its own. Threads: any. */
-dal_status dal__mysql_stop(const dal__mysql_target *target, uint64_t session_id, dal_deadline deadline,
-                           dal_error *err);
+/** Stops the statement that a session opened at `since` is running, over a session of its own. Threads: any. */
+dal_status dal__mysql_stop(const dal__mysql_target *target, uint64_t session_id, int64_t since,
+                           dal_deadline deadline, dal_error *err);
 /** Does so on a thread; true if it is known to have been done by `limit`. Otherwise the thread goes on trying. */
-bool dal__mysql_stop_by(const dal__mysql_target *target, uint64_t session_id, dal_deadline limit);
+bool dal__mysql_stop_by(const dal__mysql_target *target, uint64_t session_id, int64_t since,
+                        dal_deadline limit);
 
 /* ---- tls.c ---- */
 
@@ -307,6 +308,7 @@ struct dal__mysql_conn {
         dal__mysql_call call;
         dal__mysql_watchdog *watchdog;
         uint64_t session_id;
+        int64_t opened_at; /* by dal_clock_now() */
         uint64_t max_packet;   /* the server's max_allowed_packet */
         uint32_t max_prepared; /* its max_prepared_stmt_count */
         dal_statements statements;

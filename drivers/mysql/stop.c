@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -20,16 +21,39 @@
 
 #define STOP_MS 10000 /* for the thread, when nobody waits for it any more */
 
-/* Runs one command over a session of its own. */
-static dal_status run_aside(const dal__mysql_target *target, const char *sql, dal_deadline deadline,
-                            dal_error *err)
+/*
+ * Numbers of sessions begin again when a server does, and the one to be stopped may be anybody's by then; but then what
+ * it ran is gone, too. Whole seconds are all that is told: in doubt nobody is stopped.
+ */
+static bool is_older(MYSQL *mysql, int64_t since)
+{
+        static const char sql[] = "SHOW GLOBAL STATUS LIKE 'Uptime'";
+        int64_t age_ms = (dal_clock_now() - since) / 1000000;
+        MYSQL_RES *rows = NULL;
+        MYSQL_ROW row = NULL;
+        bool older;
+
+        if (mysql_real_query(mysql, sql, sizeof sql - 1) == 0)
+                rows = mysql_store_result(mysql);
+        if (rows)
+                row = mysql_fetch_row(rows);
+        older = row && mysql_num_fields(rows) == 2 && row[1] && strtoll(row[1], NULL, 10) * 1000 >= age_ms;
+        mysql_free_result(rows);
+        return older;
+}
+
+/* Stops what runs in a session that was opened at `since`, over a session of its own. */
+dal_status dal__mysql_stop(const dal__mysql_target *target, uint64_t session_id, int64_t since,
+                           dal_deadline deadline, dal_error *err)
 {
         dal__mysql_watchdog *watchdog = dal__mysql_watchdog_new();
         dal__mysql_call call = {
                 .deadline = deadline, .tls = target->tls != DAL_TLS_OFF, .watchdog = watchdog};
         MYSQL *mysql = NULL;
+        char sql[48];
         dal_status s;
 
+        (void)snprintf(sql, sizeof sql, "KILL QUERY %" PRIu64, session_id);
         if (!watchdog && !MYSQL_IS_CONNECTOR_C)
                 return dal_error_set(err, DAL_CLASS_OUT_OF_RESOURCES,
                                      "no thread is free to stop a statement");
@@ -37,7 +61,12 @@ static dal_status run_aside(const dal__mysql_target *target, const char *sql, da
         if (s)
                 goto out;
         dal__mysql_call_begin(&call);
-        if (mysql_real_query(mysql, sql, (unsigned long)strlen(sql))) {
+        if (!is_older(mysql, since) && mysql_errno(mysql) == 0) {
+                s = dal_error_set(
+                        err, DAL_CLASS_CONNECTION_LOST,
+                        "the server was started anew, so the session whose statement was to be stopped "
+                        "is gone");
+        } else if (mysql_errno(mysql) || mysql_real_query(mysql, sql, (unsigned long)strlen(sql))) {
                 dal__mysql_fault fault = {
                         .code = mysql_errno(mysql),
                         .sqlstate = mysql_sqlstate(mysql),
@@ -56,15 +85,6 @@ out:
         return s;
 }
 
-dal_status dal__mysql_stop(const dal__mysql_target *target, uint64_t session_id, dal_deadline deadline,
-                           dal_error *err)
-{
-        char sql[48];
-
-        (void)snprintf(sql, sizeof sql, "KILL QUERY %" PRIu64, session_id);
-        return run_aside(target, sql, deadline, err);
-}
-
 /* ---- by a thread ---- */
 
 /* Shared by the thread and the caller; the last of them frees it. */
@@ -73,11 +93,12 @@ struct stop_job {
         pthread_cond_t done;
         dal__mysql_target *target;
         uint64_t session_id;
+        int64_t since;
         int n_holders;
         bool is_done, is_stopped;
 };
 
-static struct stop_job *new_job(const dal__mysql_target *target, uint64_t session_id)
+static struct stop_job *new_job(const dal__mysql_target *target, uint64_t session_id, int64_t since)
 {
         struct stop_job *job = dal_mem_alloc(sizeof *job);
         pthread_condattr_t monotonic;
@@ -92,6 +113,7 @@ static struct stop_job *new_job(const dal__mysql_target *target, uint64_t sessio
         job->target = (dal__mysql_target *)(uintptr_t)target;
         dal__mysql_target_hold(job->target);
         job->session_id = session_id;
+        job->since = since;
         job->n_holders = 1;
         return job;
 }
@@ -114,7 +136,8 @@ static void release_job(struct stop_job *job)
 static void *run_job(void *arg)
 {
         struct stop_job *job = arg;
-        dal_status s = dal__mysql_stop(job->target, job->session_id, dal_clock_after_ms(STOP_MS), NULL);
+        dal_status s =
+                dal__mysql_stop(job->target, job->session_id, job->since, dal_clock_after_ms(STOP_MS), NULL);
 
         pthread_mutex_lock(&job->lock);
         job->is_done = true;
@@ -143,10 +166,11 @@ static bool start_thread(struct stop_job *job)
         return started;
 }
 
-bool dal__mysql_stop_by(const dal__mysql_target *target, uint64_t session_id, dal_deadline limit)
+bool dal__mysql_stop_by(const dal__mysql_target *target, uint64_t session_id, int64_t since,
+                        dal_deadline limit)
 {
         struct timespec ts = {(time_t)(limit / 1000000000), (long)(limit % 1000000000)};
-        struct stop_job *job = new_job(target, session_id);
+        struct stop_job *job = new_job(target, session_id, since);
         bool stopped;
 
         if (!job)

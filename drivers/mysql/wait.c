@@ -27,7 +27,7 @@ static bool stop_statement(dal__mysql_call *call)
 
         if (!conn || dal_clock_passed(limit_of(call)))
                 return false;
-        return dal__mysql_stop_by(conn->target, conn->session_id, limit_of(call));
+        return dal__mysql_stop_by(conn->target, conn->session_id, conn->opened_at, limit_of(call));
 }
 
 #if MYSQL_IS_CONNECTOR_C
