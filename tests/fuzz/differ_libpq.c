@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * differ_libpq FILE: database URLs, one a line, as they are and with small changes, read by this library and by libpq.
- * Both must read the same, or refuse, but for the differences that are meant: those stand here, and each must be met.
+ * differ_libpq FILE: database URLs, one a line, as they are and with small changes, read by this library and
+ * by libpq. Both must read the same, or refuse, but for the differences that are meant: those stand here, and
+ * each must be met.
  */
 
 #include <libpq-fe.h>
