@@ -145,11 +145,18 @@ dal_status dal__postgres_end_session(void *state, uint64_t session_id, uint32_t 
         return dal__postgres_simple(conn, sql, deadline, err);
 }
 
-/* The timeline's last six digits and the system identifier's last four: both change where numbers could mean others. */
+/*
+ * Ten digits of all that changes where a number could mean another transaction: the system, the timeline, and when the
+ * server last came up from a crash. Without the last a number would be given twice: one whose records had not been
+ * flushed is forgotten by a crash, on the same timeline. A clean restart keeps statistics and numbers.
+ * Source: manual 28.2 "The Cumulative Statistics System": an unclean shutdown resets them; measured on 15 by an
+ * immediate stop with a transaction open, whose number the next one got, and by kill -9 of one process.
+ */
 #define HISTORY                                                                                              \
-        "pg_catalog.lower(pg_catalog.substr(pg_catalog.pg_walfile_name("                                     \
-        "pg_catalog.pg_current_wal_insert_lsn()), 3, 6)) || "                                                \
-        "pg_catalog.lpad(pg_catalog.to_hex(system_identifier & 65535), 4, '0')"
+        "pg_catalog.right(pg_catalog.lpad(pg_catalog.to_hex(pg_catalog.hashtextextended("                    \
+        "pg_catalog.concat_ws('/', system_identifier, pg_catalog.substr(pg_catalog.pg_walfile_name("         \
+        "pg_catalog.pg_current_wal_insert_lsn()), 1, 8), (1000000 * pg_catalog.date_part('epoch', "          \
+        "pg_catalog.pg_stat_get_bgwriter_stat_reset_time()))::bigint), 0)), 16, '0'), 10)"
 
 const char *dal__postgres_number_query(void *state, bool status)
 {

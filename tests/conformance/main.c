@@ -29,6 +29,7 @@ int main(int argc, char **argv)
                                                          modes_conf,
                                                          literals_conf,
                                                          outcome_conf,
+                                                         outcome_number_conf,
                                                          NULL};
         static struct conf c;
         int n_failed;

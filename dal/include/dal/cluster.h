@@ -57,7 +57,7 @@ typedef enum dal_outcomes {
         DAL_OUTCOMES_REQUIRED, /* a transaction that may write is refused on a shard without it */
         DAL_OUTCOMES_OFF,      /* never: a lost answer to COMMIT is DAL_ERR_IN_DOUBT at once */
         DAL_OUTCOMES_NUMBERS   /* as AUTO, but PostgreSQL is asked for the transaction's own number where that travels
-                                  with its first write: no row, but no answer after a fail-over */
+                                  with its first write: no row, but no answer after a fail-over or a crash */
 } dal_outcomes;
 
 /** How a cluster behaves. Zero means the default in brackets; fill it by DAL_CLUSTER_OPTIONS_INIT. */
