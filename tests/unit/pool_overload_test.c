@@ -164,6 +164,9 @@ static void test_pace__odd_times_do_no_harm(void **state)
         for (int i = 0; i < 1000; i++)
                 dal__pool_pace_note(&pace, 1, -4 * MS, now);
         assert_int_equal(dal__pool_pace_wait(&pace, 1, 1000, now), 0);
+        pace.held = INT64_MAX / 2;
+        assert_true(dal__pool_pace_wait(&pace, 1, UINT32_MAX, now) == INT64_MAX);
+        assert_true(is_hopeless(&pace, UINT32_MAX, now, 100 * MS));
 }
 
 /* ---- a pool with a line ---- */
@@ -235,7 +238,7 @@ static void test_pool__who_would_wait_in_vain_is_refused_at_once(void **state)
         start_user(&second, &rig, 1000000, 0);
         wait_for(&rig, stats.waiting == 2);
         start = dal_clock_now();
-        start_user(&third, &rig, 100000, 0);
+        start_user(&third, &rig, 20000, 0);
         join_user(&third);
         assert_true(ms_since(start) < 10000);
         assert_int_equal(third.status, DAL_ERR_EXHAUSTED);
