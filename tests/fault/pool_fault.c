@@ -196,7 +196,8 @@ static void pool__waits_for_a_server_that_is_full(struct conf *c)
         sits = seat_pool(c, seat, name);
         waits = seat_pool(c, seat, name);
         OK(dal_pool_acquire(sits, false, SOON, &conn, &c->err));
-        FAILS(dal_pool_acquire(waits, false, dal_clock_after_ms(400), &other, &c->err), TOO_MANY_CONNECTIONS);
+        FAILS(dal_pool_acquire(waits, false, dal_clock_after_ms(1500), &other, &c->err),
+              TOO_MANY_CONNECTIONS);
         assert_true(c->err.not_sent);
         assert_non_null(strstr(c->err.message, "last connect error"));
         assert_in_range(dal_pool_get_stats(waits).n_connect_errors, 2, 8);
