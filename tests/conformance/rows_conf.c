@@ -87,7 +87,9 @@ static const dal_stmt endless =
                  "SELECT a.d FROM conf_digit a CROSS JOIN conf_digit b CROSS JOIN conf_digit c CROSS JOIN "
                  "conf_digit d CROSS JOIN conf_digit e CROSS JOIN conf_digit f CROSS JOIN conf_digit g "
                  "CROSS JOIN conf_digit h",
-                 .postgres = "SELECT generate_series(0, 99999999::bigint) AS n", .flags = DAL_STMT_STREAM);
+                 /* Wide, so that few are under way when it ends: a slow machine has them to throw away. */
+                 .postgres = "SELECT generate_series(0, 99999999::bigint) AS n, repeat('x', 1000) AS x",
+                 .flags = DAL_STMT_STREAM);
 
 /* Within a bound, and without the connection: in a transaction its work would be lost with it. */
 static void rows__early_close_of_an_endless_stream_is_quick(struct conf *c)
