@@ -254,6 +254,12 @@ dal_status dal__sqlite_fail(dal__sqlite_conn *conn, int rc, dal_error *err)
         } else {
                 (void)dal__sqlite_classify(rc, sqlite3_errmsg(conn->db), conn->path, err);
         }
+        /* Its own COMMIT failed: see dal__sqlite_commit(). */
+        if (rc == SQLITE_IOERR_FSYNC && !conn->in_tx)
+                (void)dal_error_set(
+                        err, DAL_CLASS_COMMIT_UNKNOWN,
+                        "the disk did not confirm the statement on %s: it may return after a crash",
+                        conn->path);
         flatten(err->message);
         err->vendor_code = rc;
         err->conn_gone = err->error_class == DAL_CLASS_CONNECTION_LOST;
