@@ -405,7 +405,7 @@ dal_status dal_cluster_exec_at(const char *here, dal_cluster *cluster, dal_key k
 {
         struct single call = {here, cluster, &key, stmt, params, n_rows_out, NULL, 0};
 
-        if (stmt->flags & DAL_STMT_RESOLVE)
+        if (stmt && stmt->flags & DAL_STMT_RESOLVE)
                 return dal_cluster_run_at(here, cluster, key, NULL, run_single, &call, err);
         return err ? single(&call, err) : single_silent(&call);
 }
