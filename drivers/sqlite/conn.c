@@ -178,7 +178,6 @@ dal_status dal__sqlite_begin(dal__sqlite_conn *conn, const dal_request *request,
 
 dal_status dal__sqlite_commit(dal__sqlite_conn *conn, dal_error *err)
 {
-        dal_status s;
         int rc;
 
         if (conn->tx_gone) {
@@ -196,19 +195,7 @@ dal_status dal__sqlite_commit(dal__sqlite_conn *conn, dal_error *err)
                 end_tx(conn);
                 return DAL_OK;
         }
-        s = dal__sqlite_fail(conn, rc, err);
-        /*
-         * Rolled back for everybody who looks now; but the frames were written, and after a power cut recovery may
-         * find them whole. Source: wal.c, walIndexRecover()
-         */
-        if (rc == SQLITE_IOERR_FSYNC && conn->tx_gone) {
-                s = dal_error_set(err, DAL_CLASS_COMMIT_UNKNOWN,
-                                  "the disk did not confirm COMMIT on %s: it may return after a power cut",
-                                  conn->path);
-                if (err)
-                        err->vendor_code = rc, err->tx_gone = true;
-        }
-        return s;
+        return dal__sqlite_fail_commit(conn, rc, err);
 }
 
 dal_status dal__sqlite_rollback(dal__sqlite_conn *conn, dal_error *err)

@@ -234,7 +234,7 @@ dal_status dal__sqlite_no_memory(dal_error *err)
         return dal_error_set(err, DAL_CLASS_NO_MEMORY, "no memory for an SQLite statement");
 }
 
-dal_status dal__sqlite_fail(dal__sqlite_conn *conn, int rc, dal_error *err)
+static dal_status fail(dal__sqlite_conn *conn, int rc, bool commits, dal_error *err)
 {
         dal_error unused;
         bool stopped = conn->stop != DAL__SQLITE_STOP_NONE &&
@@ -254,17 +254,29 @@ dal_status dal__sqlite_fail(dal__sqlite_conn *conn, int rc, dal_error *err)
         } else {
                 (void)dal__sqlite_classify(rc, sqlite3_errmsg(conn->db), conn->path, err);
         }
-        /* Its own COMMIT failed: see dal__sqlite_commit(). */
-        if (rc == SQLITE_IOERR_FSYNC && !conn->in_tx)
-                (void)dal_error_set(
-                        err, DAL_CLASS_COMMIT_UNKNOWN,
-                        "the disk did not confirm the statement on %s: it may return after a crash",
-                        conn->path);
+        /*
+         * Rolled back for everybody who looks now; but the frames were written, and after a crash recovery may find
+         * them whole. Source: wal.c, walIndexRecover()
+         */
+        if (rc == SQLITE_IOERR_FSYNC && commits && sqlite3_get_autocommit(conn->db))
+                (void)dal_error_set(err, DAL_CLASS_COMMIT_UNKNOWN,
+                                    "the disk did not confirm COMMIT on %s: it may return after a crash",
+                                    conn->path);
         flatten(err->message);
         err->vendor_code = rc;
         err->conn_gone = err->error_class == DAL_CLASS_CONNECTION_LOST;
         err->tx_gone = dal__sqlite_tx_vanished(conn);
         return err->status;
+}
+
+dal_status dal__sqlite_fail(dal__sqlite_conn *conn, int rc, dal_error *err)
+{
+        return fail(conn, rc, !conn->in_tx, err);
+}
+
+dal_status dal__sqlite_fail_commit(dal__sqlite_conn *conn, int rc, dal_error *err)
+{
+        return fail(conn, rc, true, err);
 }
 
 /* Says what stands in the way of opening a file; the bare "unable to open database file" helps nobody. */

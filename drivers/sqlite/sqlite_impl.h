@@ -152,6 +152,8 @@ dal_status dal__sqlite_no_memory(dal_error *err);
 dal_status dal__sqlite_classify(int rc, const char *text, const char *path, dal_error *err);
 /* Fills an error from the connection's last result code. */
 dal_status dal__sqlite_fail(dal__sqlite_conn *conn, int rc, dal_error *err);
+/* As dal__sqlite_fail(), for a failed COMMIT; outside a transaction each statement is one. */
+dal_status dal__sqlite_fail_commit(dal__sqlite_conn *conn, int rc, dal_error *err);
 /* The same for a connection that could not be opened. */
 dal_status dal__sqlite_fail_open(dal__sqlite_conn *conn, int rc, const char *path, dal_error *err);
 
