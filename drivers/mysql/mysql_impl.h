@@ -133,6 +133,8 @@ bool dal__mysql_connect(MYSQL *mysql, const dal__mysql_target *target, dal__mysq
 
 /* ---- stop.c ---- */
 
+/** How long the server has been running, in whole seconds; -1 with mysql_errno() set when it does not say. */
+int64_t dal__mysql_uptime_ms(MYSQL *mysql);
 /** Stops the statement that a session opened at `since` is running, over a session of its own. Threads: any. */
 dal_status dal__mysql_stop(const dal__mysql_target *target, uint64_t session_id, int64_t since,
                            dal_deadline deadline, dal_error *err);

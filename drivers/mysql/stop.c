@@ -21,28 +21,28 @@
 
 #define STOP_MS 10000 /* for the thread, when nobody waits for it any more */
 
+int64_t dal__mysql_uptime_ms(MYSQL *mysql)
+{
+        static const char sql[] = "SHOW GLOBAL STATUS LIKE 'Uptime'";
+        MYSQL_RES *rows = NULL;
+        MYSQL_ROW row;
+        int64_t seconds = 0;
+
+        if (mysql_real_query(mysql, sql, sizeof sql - 1) == 0)
+                rows = mysql_store_result(mysql);
+        if (!rows)
+                return -1;
+        row = mysql_fetch_row(rows);
+        if (row && mysql_num_fields(rows) == 2 && row[1])
+                seconds = strtoll(row[1], NULL, 10);
+        mysql_free_result(rows);
+        return seconds * 1000;
+}
+
 /*
  * Numbers of sessions begin again when a server does, and the one to be stopped may be anybody's by then; but then what
  * it ran is gone, too. Whole seconds are all that is told: in doubt nobody is stopped.
  */
-static bool is_older(MYSQL *mysql, int64_t since)
-{
-        static const char sql[] = "SHOW GLOBAL STATUS LIKE 'Uptime'";
-        int64_t age_ms = (dal_clock_now() - since) / 1000000;
-        MYSQL_RES *rows = NULL;
-        MYSQL_ROW row = NULL;
-        bool older;
-
-        if (mysql_real_query(mysql, sql, sizeof sql - 1) == 0)
-                rows = mysql_store_result(mysql);
-        if (rows)
-                row = mysql_fetch_row(rows);
-        older = row && mysql_num_fields(rows) == 2 && row[1] && strtoll(row[1], NULL, 10) * 1000 >= age_ms;
-        mysql_free_result(rows);
-        return older;
-}
-
-/* Stops what runs in a session that was opened at `since`, over a session of its own. */
 dal_status dal__mysql_stop(const dal__mysql_target *target, uint64_t session_id, int64_t since,
                            dal_deadline deadline, dal_error *err)
 {
@@ -50,6 +50,7 @@ dal_status dal__mysql_stop(const dal__mysql_target *target, uint64_t session_id,
         dal__mysql_call call = {
                 .deadline = deadline, .tls = target->tls != DAL_TLS_OFF, .watchdog = watchdog};
         MYSQL *mysql = NULL;
+        int64_t uptime_ms;
         char sql[48];
         dal_status s;
 
@@ -61,12 +62,12 @@ dal_status dal__mysql_stop(const dal__mysql_target *target, uint64_t session_id,
         if (s)
                 goto out;
         dal__mysql_call_begin(&call);
-        if (!is_older(mysql, since) && mysql_errno(mysql) == 0) {
-                s = dal_error_set(
-                        err, DAL_CLASS_CONNECTION_LOST,
-                        "the server was started anew, so the session whose statement was to be stopped "
-                        "is gone");
-        } else if (mysql_errno(mysql) || mysql_real_query(mysql, sql, (unsigned long)strlen(sql))) {
+        uptime_ms = dal__mysql_uptime_ms(mysql);
+        if (uptime_ms >= 0 && uptime_ms < (dal_clock_now() - since) / 1000000) {
+                s = dal_error_set(err, DAL_CLASS_CONNECTION_LOST,
+                                  "the server was started anew, so the session whose statement was to be "
+                                  "stopped is gone");
+        } else if (uptime_ms < 0 || mysql_real_query(mysql, sql, (unsigned long)strlen(sql))) {
                 dal__mysql_fault fault = {
                         .code = mysql_errno(mysql),
                         .sqlstate = mysql_sqlstate(mysql),

@@ -3,7 +3,6 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -477,28 +476,6 @@ const char *dal__mysql_tx_token_query(void *state)
                "WHERE TABLE_SCHEMA=DATABASE() AND TABLE_NAME='dal_outcome'";
 }
 
-/* How long the server has been running. */
-static dal_status get_uptime(dal__mysql_conn *conn, dal_deadline deadline, uint64_t *seconds_out,
-                             dal_error *err)
-{
-        static const char sql[] = "SHOW GLOBAL STATUS LIKE 'Uptime'";
-        MYSQL_RES *rows = NULL;
-        MYSQL_ROW row;
-
-        *seconds_out = 0;
-        dal__mysql_begin(conn, deadline, true);
-        if (mysql_real_query(conn->mysql, sql, sizeof sql - 1) == 0)
-                rows = mysql_store_result(conn->mysql);
-        dal__mysql_end(conn);
-        if (!rows)
-                return dal__mysql_fail(conn, NULL, err);
-        row = mysql_fetch_row(rows);
-        if (row && mysql_num_fields(rows) == 2 && row[1])
-                *seconds_out = strtoull(row[1], NULL, 10);
-        mysql_free_result(rows);
-        return DAL_OK;
-}
-
 /*
  * The numbers begin again when the server does, so that of a session from before may be anybody's by now; but then that
  * session is gone. Source: manual, KILL; information_schema.PROCESSLIST tells nothing of a session's age.
@@ -508,12 +485,17 @@ dal_status dal__mysql_tx_end_session(void *state, uint64_t session_id, uint32_t 
 {
         dal__mysql_conn *conn = state;
         dal_error local = DAL_ERROR_INIT;
-        uint64_t uptime;
+        int64_t uptime_ms;
         char sql[64];
-        dal_status s = get_uptime(conn, deadline, &uptime, err);
+        dal_status s;
 
-        if (s || uptime * 1000 <= min_age_ms)
-                return s;
+        dal__mysql_begin(conn, deadline, true);
+        uptime_ms = dal__mysql_uptime_ms(conn->mysql);
+        dal__mysql_end(conn);
+        if (uptime_ms < 0)
+                return dal__mysql_fail(conn, NULL, err);
+        if (uptime_ms <= min_age_ms)
+                return DAL_OK;
         (void)snprintf(sql, sizeof sql, "KILL %" PRIu64, session_id);
         s = run_text(conn, sql, deadline, &local);
         if (s == DAL_OK || local.vendor_code == ERROR_NO_SUCH_THREAD ||
