@@ -18,7 +18,8 @@
  *    and the bits tx_gone, conn_gone and not_sent. After conn_gone only close is called.
  *  - A request and everything it points to stay valid until its result was returned, so nothing need be copied.
  *  - After a request fails, the later requests of the same flush are not executed: each gives a result of class
- *    DAL_CLASS_NOT_EXECUTED. The next flush starts afresh.
+ *    DAL_CLASS_NOT_EXECUTED. The next flush starts afresh. But a failure does not concern the `independent`
+ *    requests behind it: each is executed, or gives NOT_EXECUTED, then has had no effect and may be queued again.
  *  - Inside a transaction nothing may be sent behind a write whose answer is unread, unless the server itself
  *    skips the rest after an error (PostgreSQL's pipeline up to Sync does; the MySQL protocol does not).
  */
@@ -116,8 +117,8 @@ typedef struct dal_request {
         uint32_t flags;            /* DAL_STMT_* */
         dal_params params;         /* the count was checked by the core against the statement */
         dal_isolation isolation;   /* REQUEST_BEGIN */
-        bool read_only;            /* REQUEST_BEGIN */
-        bool tx_mode;              /* REQUEST_MODE */
+        bool read_only, tx_mode;   /* REQUEST_BEGIN; REQUEST_MODE */
+        bool independent;          /* REQUEST_STMT, TEXT outside a transaction: what comes of those before it is no matter */
         uint32_t savepoint;        /* REQUEST_SAVEPOINT, RELEASE, ROLLBACK_TO: 1, 2, ... */
         uint32_t statement_timeout_ms; /* REQUEST_BEGIN, LIMITS: 0 = leave as it is */
         uint32_t lock_timeout_ms;      /* likewise; rounded up to what the engine can say */
@@ -136,8 +137,7 @@ typedef struct dal_open_args {
         const char *service;      /* shown by the server as the connection's application; never NULL */
         const char *user;         /* from the DSN or the credentials callback; may be "" */
         const char *password;     /* NULL when none */
-        uint32_t statement_timeout_ms; /* the session's limits; 0 = none */
-        uint32_t lock_timeout_ms;
+        uint32_t statement_timeout_ms, lock_timeout_ms; /* the session's limits; 0 = none */
         bool tx_mode;             /* DAL_CAP_TX_MODE: the mode to start in */
         dal_statements statements; /* never DEFAULT, and one that the driver has */
 } dal_open_args;
