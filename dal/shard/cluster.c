@@ -400,6 +400,18 @@ static dal_status run_single(dal_tx *tx, void *arg, dal_error *err)
         return dal_tx_exec(tx, call->stmt, call->params, call->n_rows_out, err);
 }
 
+dal_status dal__cluster_refuse_resolve(const dal_stmt *stmt, const char *call, dal_error *err)
+{
+        dal_error_set(err, DAL_CLASS_ARGUMENT,
+                      "statement %s has DAL_STMT_RESOLVE, which %s can't keep, for its rows come before its "
+                      "outcome: "
+                      "run it by dal_cluster_exec() or inside dal_cluster_run()",
+                      stmt->name, call);
+        if (err)
+                err->not_sent = true;
+        return DAL_ERR_ARG;
+}
+
 dal_status dal_cluster_exec_at(const char *here, dal_cluster *cluster, dal_key key, const dal_stmt *stmt,
                                dal_params params, int64_t *n_rows_out, dal_error *err)
 {
@@ -416,6 +428,8 @@ dal_status dal_cluster_query_at(const char *here, dal_cluster *cluster, dal_key 
         struct single call = {here, cluster, &key, stmt, params, NULL, out, 0};
 
         *out = NULL;
+        if (stmt && stmt->flags & DAL_STMT_RESOLVE)
+                return dal__cluster_refuse_resolve(stmt, "dal_cluster_query()", err);
         return err ? single(&call, err) : single_silent(&call);
 }
 

@@ -136,6 +136,8 @@ static inline void dal__cluster_end_call(dal_cluster *cluster)
         atomic_fetch_sub(&cluster->running[dal__cluster_bucket(pthread_self())].n_calls, 1);
 }
 dal_status dal__cluster_refuse_call(dal_cluster *cluster, dal_error *err);
+/* For the calls that can't keep what DAL_STMT_RESOLVE promises. */
+dal_status dal__cluster_refuse_resolve(const dal_stmt *stmt, const char *call, dal_error *err);
 static inline dal_status dal__cluster_begin_call(dal_cluster *cluster, dal_error *err)
 {
         /* Counted before `closing` is looked at: dal_cluster_close() sets that before it counts. */

@@ -228,10 +228,13 @@ static dal_status send_legs(struct fanout *fanout, dal_error *err)
 dal_status dal_fanout_query_at(const char *here, dal_cluster *cluster, const dal_stmt *stmt,
                                dal_params params, dal_rows **out, dal_error *err)
 {
-        dal_status s = dal__cluster_begin_call(cluster, err);
         struct fanout *fanout;
+        dal_status s;
 
         *out = NULL;
+        if (stmt && stmt->flags & DAL_STMT_RESOLVE)
+                return dal__cluster_refuse_resolve(stmt, "dal_fanout_query()", err);
+        s = dal__cluster_begin_call(cluster, err);
         if (s)
                 return s;
         fanout = new_fanout(cluster, err);

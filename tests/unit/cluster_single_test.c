@@ -295,10 +295,90 @@ static void test_cluster__transactions_and_statements_by_turns(void **state)
         }
 }
 
+/* ---- what can't be meant ---- */
+
+/* Rows are handed out before it is known whether the write that gave them lasts: nobody could take them back. */
+static void test_cluster__a_query_whose_outcome_is_to_be_found_out_is_refused(void **state)
+{
+        static const dal_stmt resolved = DAL_STMT(
+                "put_resolved", "INSERT INTO t (id, v) VALUES (?, ?) RETURNING v", .flags = DAL_STMT_RESOLVE);
+        struct single f;
+
+        (void)state;
+        for (int kind = 0; single_of_both_kinds(&f, &kind); close_single(&f)) {
+                dal_error err = DAL_ERROR_INIT;
+                dal_rows *rows = NULL;
+
+                assert_fails(dal_cluster_query(f.cluster, dal_key_int64(1), &resolved, ROW(1), &rows, &err),
+                             DAL_CLASS_ARGUMENT);
+                assert_non_null(strstr(err.message, "put_resolved"));
+                assert_non_null(strstr(err.message, "dal_cluster_exec()"));
+                assert_true(err.not_sent);
+                assert_null(rows);
+                assert_fails(dal_fanout_query(f.cluster, &resolved, ROW(1), &rows, &err), DAL_CLASS_ARGUMENT);
+                assert_non_null(strstr(err.message, "dal_cluster_run()"));
+                assert_null(rows);
+                assert_int_equal(
+                        dal_cluster_query(f.cluster, dal_key_int64(1), &resolved, ROW(1), &rows, NULL),
+                        DAL_ERR_ARG);
+                assert_int_equal(dal_fake_journal_count(f.server, "put_resolved"), 0);
+                assert_int_equal(pool_stats(f.cluster, 0).leased, 0);
+        }
+}
+
+/* Tries a call that needs a statement, without one. */
+static dal_status tx_without_statement(dal_tx *tx, void *arg, dal_error *err)
+{
+        const int *call = arg;
+        dal_rows *rows = NULL;
+        int64_t n;
+        dal_status s = *call == 0   ? dal_tx_exec(tx, NULL, DAL_NO_PARAMS, &n, err)
+                       : *call == 1 ? dal_tx_query(tx, NULL, DAL_NO_PARAMS, &rows, err)
+                       : *call == 2 ? dal_tx_queue(tx, NULL, DAL_NO_PARAMS, err)
+                                    : dal_tx_exec_versioned(tx, NULL, DAL_NO_PARAMS, err);
+
+        assert_null(rows);
+        assert_int_equal(s, DAL_ERR_ARG);
+        return *call % 2 ? s : put_next(tx, NULL, err); /* it has spoilt nothing */
+}
+
+static void test_cluster__no_statement_is_refused_by_every_call(void **state)
+{
+        struct single f;
+
+        (void)state;
+        for (int kind = 0; single_of_both_kinds(&f, &kind); close_single(&f)) {
+                dal_error err = DAL_ERROR_INIT;
+                dal_key key = dal_key_int64(1);
+                dal_rows *rows = NULL;
+
+                assert_fails(dal_cluster_exec(f.cluster, key, NULL, DAL_NO_PARAMS, NULL, &err),
+                             DAL_CLASS_ARGUMENT);
+                assert_int_equal(dal_cluster_exec(f.cluster, key, NULL, DAL_NO_PARAMS, NULL, NULL),
+                                 DAL_ERR_ARG);
+                assert_fails(dal_cluster_query(f.cluster, key, NULL, DAL_NO_PARAMS, &rows, &err),
+                             DAL_CLASS_ARGUMENT);
+                assert_null(rows);
+                assert_fails(dal_fanout_query(f.cluster, NULL, DAL_NO_PARAMS, &rows, &err),
+                             DAL_CLASS_ARGUMENT);
+                assert_null(rows);
+                for (int call = 0; call < 4; call++) {
+                        dal_status s =
+                                dal_cluster_run(f.cluster, key, NULL, tx_without_statement, &call, &err);
+
+                        assert_int_equal(s, call % 2 ? DAL_ERR_ARG : DAL_OK);
+                }
+                assert_int_equal(pool_stats(f.cluster, 0).leased, 0);
+                assert_int_equal(pool_stats(f.cluster, 0).size, 1); /* its connection is as good as before */
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_cluster__one_statement_costs_one_round_trip),
+                cmocka_unit_test(test_cluster__a_query_whose_outcome_is_to_be_found_out_is_refused),
+                cmocka_unit_test(test_cluster__no_statement_is_refused_by_every_call),
                 cmocka_unit_test(test_cluster__one_statement_is_retried_after_contention),
                 cmocka_unit_test(test_cluster__a_procedure_is_not_run_again),
                 cmocka_unit_test(test_cluster__one_statement_refused_is_not_retried),

@@ -59,7 +59,9 @@ typedef enum dal_dialect {
 #define DAL_STMT_WRITES 0x08u
 /*
  * For dal_cluster_exec(): if the answer is lost the library finds out whether the write was done, as it does for
- * transactions. It then runs as one, with one round trip and one small row more. See outcome.h.
+ * transactions. It then runs as one, with one round trip and one small row more. See outcome.h. Inside a transaction it
+ * changes nothing, for the whole is found out; dal_cluster_query() and dal_fanout_query(), whose rows come before the
+ * outcome, refuse it (ARGUMENT). A lone connection (conn.h) has nobody who would ask, and ignores it.
  */
 #define DAL_STMT_RESOLVE 0x10u
 
