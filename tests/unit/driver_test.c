@@ -96,12 +96,110 @@ static void test_driver__schemes_are_compared_whole(void **state)
         assert_non_null(strstr(err.message, "no driver was given"));
 }
 
+#define MYSQL_SYNTAX                                                                                         \
+        (DAL_SQL_BACKSLASH_ESCAPES | DAL_SQL_HASH_COMMENTS | DAL_SQL_BACKTICKS | DAL_SQL_DASH_NEEDS_SPACE)
+#define POSTGRES_SYNTAX (DAL_SQL_DOLLAR_QUOTES | DAL_SQL_NESTED_COMMENTS | DAL_SQL_E_STRINGS)
+
+static bool find(const char *text, dal_driver_values *out)
+{
+        return dal_driver_find_values(DAL_PLACEHOLDER_QUESTION, MYSQL_SYNTAX, text, strlen(text), out);
+}
+
+static void assert_row(const char *text, const char *row, uint32_t n_params, uint32_t n_behind)
+{
+        dal_driver_values v;
+
+        if (!find(text, &v))
+                fail_msg("no row found in: %s", text);
+        assert_int_equal(v.end - v.begin, strlen(row));
+        assert_memory_equal(text + v.begin, row, strlen(row));
+        assert_int_equal(v.n_params, n_params);
+        assert_int_equal(v.n_behind, n_behind);
+}
+
+static void test_driver__the_row_of_an_insert_is_found(void **state)
+{
+        dal_driver_values v;
+
+        (void)state;
+        assert_row("/* add */ INSERT INTO t (a, b) VALUES (?, ?)", "(?, ?)", 2, 0);
+        assert_false((find("INSERT INTO t VALUES (?)", &v), v.has_tail));
+        assert_row("insert into `values` (a) values(?) -- (?)", "(?)", 1, 0);
+        assert_row("REPLACE INTO t VALUES (?, 'a),(b', /* ) */ -1.5, NULL);",
+                   "(?, 'a),(b', /* ) */ -1.5, NULL)", 1, 0);
+        assert_row("INSERT INTO t VALUES (?) ON DUPLICATE KEY UPDATE a = VALUES(a), b = b + ?", "(?)", 1, 1);
+        assert_row("INSERT INTO t VALUES (f(?, (?)), ?) RETURNING id", "(f(?, (?)), ?)", 3, 0);
+        assert_true((find("INSERT INTO t VALUES (?) RETURNING id", &v), v.returns_rows && v.has_tail));
+        assert_true(dal_driver_find_values(DAL_PLACEHOLDER_DOLLAR, POSTGRES_SYNTAX,
+                                           "INSERT INTO t VALUES ($1, '{}' ? 'a', $2) ON CONFLICT DO NOTHING",
+                                           63, &v));
+        assert_int_equal(v.n_params, 2);
+        assert_int_equal(v.begin, 21);
+}
+
+static void test_driver__a_row_is_plain_when_it_does_not_look_at_the_one_before(void **state)
+{
+        static const char *const plain[] = {
+                "INSERT INTO t VALUES (?, 1, 'x', -2, DEFAULT, NULL)", "REPLACE INTO t VALUES (?)",
+                "INSERT INTO t (a) VALUES (?) ON DUPLICATE KEY UPDATE a = VALUES(a)"};
+        static const char *const other[] = {"INSERT INTO t VALUES (?, LAST_INSERT_ID())",
+                                            "INSERT INTO t VALUES ((SELECT MAX(a) FROM t), ?)",
+                                            "INSERT INTO t VALUES (?, @n)",
+                                            "INSERT INTO t VALUES ((?))",
+                                            "INSERT IGNORE INTO t VALUES (?)",
+                                            "INSERT t VALUES (?)"};
+        dal_driver_values v;
+
+        (void)state;
+        for (size_t i = 0; i < sizeof plain / sizeof plain[0]; i++) {
+                if (!find(plain[i], &v) || !v.is_plain)
+                        fail_msg("not plain: %s", plain[i]);
+        }
+        for (size_t i = 0; i < sizeof other / sizeof other[0]; i++) {
+                if (!find(other[i], &v) || v.is_plain)
+                        fail_msg("plain: %s", other[i]);
+        }
+}
+
+static void test_driver__what_is_not_one_row_is_left_alone(void **state)
+{
+        static const char *const others[] = {
+                "",
+                "SELECT ?",
+                "UPDATE t SET a = ?",
+                "INSERT INTO t SELECT ?",
+                "INSERT INTO t (a) SELECT a FROM u WHERE b IN (VALUES (?))",
+                "INSERT INTO t VALUES (?), (?)",
+                "INSERT INTO t VALUES (?",
+                "INSERT INTO t VALUES",
+                "INSERT INTO t VALUES ROW(?)",
+                "INSERT INTO t VALUES (?) UNION SELECT 1",
+                "INSERT INTO t VALUES (?) /*!50000 ON DUPLICATE KEY UPDATE a = 1 */",
+                "INSERT /*!50000 IGNORE */ INTO t VALUES (?)",
+                "INSERT INTO t VALUES (? /*!50000 + 1 */)",
+                "INSERT INTO t) VALUES (?)",
+                "INSERT INTO values (a) VALUES (?)",
+                "WITH x AS (SELECT 1) INSERT INTO t VALUES (?)",
+                "INSERT INTO t VALUES ('?)",
+        };
+        dal_driver_values v;
+
+        (void)state;
+        for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+                if (find(others[i], &v))
+                        fail_msg("a row was found in: %s", others[i]);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_driver__a_table_must_be_complete),
                 cmocka_unit_test(test_driver__some_slots_are_optional),
                 cmocka_unit_test(test_driver__schemes_are_compared_whole),
+                cmocka_unit_test(test_driver__the_row_of_an_insert_is_found),
+                cmocka_unit_test(test_driver__a_row_is_plain_when_it_does_not_look_at_the_one_before),
+                cmocka_unit_test(test_driver__what_is_not_one_row_is_left_alone),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -267,6 +267,30 @@ DAL_NODISCARD dal_status dal_driver_check(const dal_driver *driver, dal_error *e
 size_t dal_driver_find_placeholders(uint32_t sql_syntax, const char *text, size_t size, size_t *positions_out,
                                     size_t room);
 
+/** The one row of an INSERT ... VALUES (...), where further rows can be put in behind it. Counts are of placeholders. */
+typedef struct dal_driver_values {
+        size_t begin;      /* of its opening bracket in the text */
+        size_t end;        /* behind its closing bracket; a further row is written here with a comma in front */
+        uint32_t n_params; /* inside it; there are none in front of it */
+        uint32_t n_behind; /* behind it, as in ON CONFLICT ... SET x = ? */
+        bool is_plain;     /* a bare INSERT INTO or REPLACE INTO, not INSERT IGNORE, of nothing but placeholders,
+                              literals and names: the value of a call, subquery or variable could depend on the row before */
+        bool has_tail;     /* something stands behind it: ON CONFLICT, ON DUPLICATE KEY, RETURNING */
+        bool returns_rows; /* by RETURNING */
+} dal_driver_values;
+
+/**
+ * Finds the row of an INSERT or REPLACE that has exactly one, for whoever makes of several such statements one.
+ *
+ * The text is as the core rewrites it for a driver with that kind of placeholder. What is run as one statement
+ * differs from several in this: it takes effect as a whole or not at all, gives the first of the generated ids, and
+ * where it has a tail the engine may refuse two rows with the same key.
+ *
+ * @return false where it is no such statement or is not surely one. Threads: any. Blocks: no.
+ */
+bool dal_driver_find_values(dal_placeholder placeholder, uint32_t sql_syntax, const char *text, size_t size,
+                            dal_driver_values *out);
+
 /**
  * Finds the driver of a scheme; the whole word is compared.
  *
