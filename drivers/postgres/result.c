@@ -124,6 +124,15 @@ static bool is_read_only_server(PGconn *pg)
         return is_on(pg, "in_hot_standby", true) || is_on(pg, "default_transaction_read_only", true);
 }
 
+/* An error of one statement: not the end of the session, nor what libpq says, which has no code, or a pooler of its. */
+static bool is_servers_word(const PGresult *failure)
+{
+        const char *severity = PQresultErrorField(failure, PG_DIAG_SEVERITY_NONLOCALIZED);
+        const char *code = PQresultErrorField(failure, PG_DIAG_SQLSTATE);
+
+        return severity && strcmp(severity, "ERROR") == 0 && code && strncmp(code, "08", 2) != 0;
+}
+
 static void fill_fault(dal__postgres_conn *conn, const PGresult *result, dal__postgres_fault *fault)
 {
         const char *severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
@@ -185,11 +194,17 @@ static dal_status fail_request(dal__postgres_conn *conn, const dal_request *requ
                 return DAL_ERR_UNSUPPORTED;
         }
         fill_fault(conn, failure, &fault);
+        /*
+         * The server's own word about the statement stands, even when the connection was lost behind it: what follows in
+         * the flush, a COMMIT too, was skipped. The next flush finds the connection lost.
+         */
+        if (is_servers_word(failure))
+                fault.conn_gone = false;
         fault.own_statement = is_stmt;
         if (is_stmt && has_lost_statement(&fault))
                 fault.hint =
                         "behind a transaction pooler such as PgBouncer the URL must say statements=unnamed";
-        conn->broken = fault.conn_gone;
+        conn->broken |= fault.conn_gone;
         error_class = dal__postgres_classify(&fault);
         if (is_stmt && error_class == DAL_CLASS_SCHEMA_CHANGED) {
                 dal__postgres_prepared *prepared = *(dal__postgres_prepared **)request->stmt->state;
@@ -202,7 +217,7 @@ static dal_status fail_request(dal__postgres_conn *conn, const dal_request *requ
         }
         dal__postgres_fail(&fault, err);
         if (err && !fault.conn_gone)
-                err->tx_gone = conn->in_tx && conn->state == PQTRANS_IDLE;
+                err->tx_gone = conn->in_tx && (conn->broken || conn->state == PQTRANS_IDLE);
         return dal_error_class_status(error_class);
 }
 
@@ -506,12 +521,13 @@ DAL_NOINLINE static dal_status come_to_result(dal__postgres_conn *conn, dal_dead
 {
         dal_status s = dal__postgres_has_rows(conn) ? dal__postgres_discard(conn, deadline, err) : DAL_OK;
 
+        /* Known, even when the connection was lost meanwhile. */
+        if (conn->i_next < conn->i_skip)
+                return skip_result(conn, err);
         if (conn->broken)
                 return s ? s : dal__postgres_lost(conn, false, err);
         if (conn->i_next == conn->n_flushed)
                 return dal_error_set(err, DAL_CLASS_STATE, "no request was flushed whose result is due");
-        if (conn->i_next < conn->i_skip)
-                return skip_result(conn, err);
         return conn->i_next == conn->i_sent ? dal__postgres_send_segment(conn, deadline, err) : DAL_OK;
 }
 

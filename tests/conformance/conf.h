@@ -67,6 +67,9 @@ struct quirks {
         const char *zone_setting; /* a database's own setting of the time zone */
         const char
                 *hour_of_midnight; /* query: the hour, in the session's zone, of an instant at midnight UTC */
+        const char *
+                answer_end; /* how the end of a whole answer begins, behind a failure as well; NULL = it has none */
+        size_t answer_end_size;
         const char *const *local_changes; /* what changes the session up to the transaction's end only */
 };
 

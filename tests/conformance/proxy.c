@@ -49,6 +49,8 @@ struct conf_proxy {
         size_t n_heard;
         unsigned n_accepted;
         bool quit, frozen, lose_answer, lose_request;
+        const void *cut_before; /* in what a server says; NULL = no such cut is to come */
+        size_t cut_before_size;
 };
 
 static void end_pair(struct pair *pair)
@@ -100,6 +102,28 @@ static void hear(struct conf_proxy *p, const struct way *way)
         p->n_heard += n;
 }
 
+static bool give(struct pair *pair, int to)
+{
+        struct way *way = &pair->to[to];
+        ssize_t n = send(pair->fd[to], way->bytes + way->at, way->n - way->at, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+        if (n < 0)
+                return errno == EAGAIN || errno == EINTR;
+        way->at += (size_t)n;
+        if (way->at == way->n)
+                way->at = way->n = 0;
+        return true;
+}
+
+/* Where in this piece of an answer the connection is to end; SIZE_MAX = not here. */
+static size_t find_cut(const struct conf_proxy *p, const struct way *way)
+{
+        for (size_t i = 0; p->cut_before && i + p->cut_before_size <= way->n; i++)
+                if (memcmp(way->bytes + i, p->cut_before, p->cut_before_size) == 0)
+                        return i;
+        return SIZE_MAX;
+}
+
 /* Takes what one side says; false when the pair has ended. */
 static bool take(struct conf_proxy *p, struct pair *pair, int from)
 {
@@ -116,6 +140,13 @@ static bool take(struct conf_proxy *p, struct pair *pair, int from)
                 p->lose_answer = false;
                 return false;
         }
+        if (from == SERVER && find_cut(p, way) != SIZE_MAX) {
+                way->n = find_cut(p, way);
+                p->cut_before = NULL;
+                while (way->n && give(pair, LIBRARY))
+                        continue;
+                return false;
+        }
         if (from == LIBRARY) {
                 hear(p, way);
                 if (p->lose_request) {
@@ -123,19 +154,6 @@ static bool take(struct conf_proxy *p, struct pair *pair, int from)
                         return false;
                 }
         }
-        return true;
-}
-
-static bool give(struct pair *pair, int to)
-{
-        struct way *way = &pair->to[to];
-        ssize_t n = send(pair->fd[to], way->bytes + way->at, way->n - way->at, MSG_NOSIGNAL | MSG_DONTWAIT);
-
-        if (n < 0)
-                return errno == EAGAIN || errno == EINTR;
-        way->at += (size_t)n;
-        if (way->at == way->n)
-                way->at = way->n = 0;
         return true;
 }
 
@@ -164,7 +182,8 @@ static void fill_fds(struct conf_proxy *p, struct pollfd *fds)
                 int side = i % 2;
                 short wanted = (short)((pair->to[!side].n ? 0 : POLLIN) | (pair->to[side].n ? POLLOUT : 0));
 
-                fds[2 + i] = (struct pollfd){p->frozen || pair->held || !wanted ? -1 : pair->fd[side], wanted, 0};
+                fds[2 + i] =
+                        (struct pollfd){p->frozen || pair->held || !wanted ? -1 : pair->fd[side], wanted, 0};
         }
 }
 
@@ -279,6 +298,15 @@ static void set(struct conf_proxy *p, bool *flag)
 void conf_proxy_lose_next_answer(struct conf_proxy *p)
 {
         set(p, &p->lose_answer);
+}
+
+void conf_proxy_cut_before(struct conf_proxy *p, const void *bytes, size_t size)
+{
+        pthread_mutex_lock(&p->lock);
+        p->cut_before = bytes;
+        p->cut_before_size = size;
+        pthread_mutex_unlock(&p->lock);
+        wake(p);
 }
 
 void conf_proxy_lose_next_request(struct conf_proxy *p)

@@ -108,6 +108,7 @@ static const char *const postgres_local_changes[] = {
  *   count_prepared: 54.17 pg_prepared_statements
  *   forget_prepared: DEALLOCATE
  *   zone_setting: ALTER DATABASE
+ *   answer_end: 55.7, ReadyForQuery
  */
 #define POSTGRES_SERVER                                                                                      \
         .driver = dal_driver_postgres, POSTGRES_VALUES, .engine = "postgresql",                              \
@@ -120,7 +121,7 @@ static const char *const postgres_local_changes[] = {
                 "SELECT current_setting('statement_timeout') || ' ' || current_setting('lock_timeout')",     \
         .zone_setting = "timezone",                                                                          \
         .hour_of_midnight = "SELECT to_char(TIMESTAMPTZ '2026-11-21 00:00:00+00', 'HH24')",                  \
-        .local_changes = postgres_local_changes
+        .answer_end = "Z\0\0\0\5", .answer_end_size = 5, .local_changes = postgres_local_changes
 #endif
 
 static const struct quirks engines[] = {
@@ -234,7 +235,8 @@ static const struct quirks engines[] = {
                 .counts_round_trips = true,
                 .has_login = true,
                 .has_port = true,
-                .script_is_one = true, /* Source: manual, COM_SET_OPTION: several only where the client asks */
+                .script_is_one =
+                        true, /* Source: manual, COM_SET_OPTION: several only where the client asks */
                 /* Source: manual 15.3.3 "Statements That Cause an Implicit Commit". */
                 .ddl_ends_tx = true,
         },
@@ -274,7 +276,8 @@ static const struct quirks engines[] = {
                 .counts_round_trips = true,
                 .has_login = true,
                 .has_port = true,
-                .script_is_one = true, /* Source: manual, COM_SET_OPTION: several only where the client asks */
+                .script_is_one =
+                        true, /* Source: manual, COM_SET_OPTION: several only where the client asks */
                 .ddl_ends_tx = true,
         },
 #endif

@@ -74,6 +74,7 @@ static void transactions__commit_answered_by_rollback_is_an_error(struct conf *c
 /* --- The answer to COMMIT is lost ------------------------------------------------------------------------ */
 
 struct loser {
+        struct conf *c;
         struct conf_proxy *proxy;
         bool answer; /* lose the answer; else the request */
         int n_calls, n_hooks;
@@ -125,6 +126,54 @@ static void transactions__a_lost_answer_to_commit_is_in_doubt(struct conf *c)
                 OK(dal_cluster_close(cluster, 5000, &c->err));
                 conf_proxy_free(l.proxy);
         }
+}
+
+/* --- The answer to a failed statement comes, and what stands behind it is lost ------------------------------- */
+
+static dal_status add_twice(dal_tx *tx, void *arg, dal_error *err)
+{
+        struct conf_proxy *p = ((struct loser *)arg)->proxy;
+        struct conf *c = ((struct loser *)arg)->c;
+        dal_status s = dal_tx_exec(tx, &conf_add_account, DAL_PARAMS(dal_int64(1), dal_int64(1)), NULL, err);
+
+        ((struct loser *)arg)->n_calls++;
+        if (s == DAL_OK)
+                s = dal_tx_on_rollback(tx, on_end, arg, err);
+        if (s == DAL_OK)
+                s = dal_tx_queue(tx, &conf_add_account, DAL_PARAMS(dal_int64(1), dal_int64(1)), err);
+        conf_proxy_cut_before(p, c->q->answer_end, c->q->answer_end_size);
+        return s;
+}
+
+/* COMMIT left in the same flush, and the server skips what stands behind a failure: nothing is in doubt. */
+static void transactions__a_failure_stands_though_the_connection_is_lost_behind_it(struct conf *c)
+{
+        const dal_driver *drivers[1] = {c->driver};
+        dal_key key = dal_key_int64(1);
+        struct loser l = {.c = c};
+        dal_cluster *cluster = NULL;
+        char url[1200];
+
+        if (!c->q->answer_end)
+                return;
+        l.proxy = conf_proxy_new(c, url, sizeof url);
+        OK(dal_cluster_open(url, drivers, 1, NULL, &cluster, &c->err));
+        FAILS(dal_cluster_run(cluster, key, NULL, add_twice, &l, &c->err), UNIQUE);
+        assert_true(c->err.tx_gone);
+        assert_int_equal(l.n_calls, 1);
+        assert_int_equal(l.n_hooks, 1);
+        /* A statement that commits by itself alike; and what comes next has a connection that works. */
+        OK(dal_cluster_exec(cluster, key, &conf_add_account, DAL_PARAMS(dal_int64(1), dal_int64(1)), NULL,
+                            &c->err));
+        conf_proxy_cut_before(l.proxy, c->q->answer_end, c->q->answer_end_size);
+        FAILS(dal_cluster_exec(cluster, key, &conf_add_account, DAL_PARAMS(dal_int64(1), dal_int64(1)), NULL,
+                               &c->err),
+              UNIQUE);
+        OK(dal_cluster_exec(cluster, key, &conf_add_account, DAL_PARAMS(dal_int64(2), dal_int64(1)), NULL,
+                            &c->err));
+        assert_int_equal(count(c), 2);
+        OK(dal_cluster_close(cluster, 5000, &c->err));
+        conf_proxy_free(l.proxy);
 }
 
 /* --- A serialization failure that COMMIT finds ------------------------------------------------------------- */
@@ -190,6 +239,7 @@ static void transactions__serialization_failure_at_commit_runs_it_again(struct c
 const struct conf_case transactions_end_conf[] = {
         CONF_CASE(transactions__commit_answered_by_rollback_is_an_error),
         CONF_CASE(transactions__a_lost_answer_to_commit_is_in_doubt),
+        CONF_CASE(transactions__a_failure_stands_though_the_connection_is_lost_behind_it),
         CONF_CASE(transactions__serialization_failure_at_commit_runs_it_again),
         {NULL, NULL},
 };
