@@ -303,15 +303,23 @@ static dal_status run_script(dal__mysql_conn *conn, const dal_request *request, 
 static dal_status run_request(dal__mysql_conn *conn, const dal_request *request, dal_deadline deadline,
                               dal_result *out, dal_error *err)
 {
+        dal_status s;
+
         switch (request->kind) {
         case DAL_REQUEST_STMT:
         case DAL_REQUEST_TEXT:
-                return dal__mysql_stmt_run(conn, request, deadline, out, err);
+                s = dal__mysql_stmt_run(conn, request, deadline, out, err);
+                break;
         case DAL_REQUEST_SCRIPT:
-                return run_script(conn, request, deadline, err);
+                s = run_script(conn, request, deadline, err);
+                break;
         default:
                 return dal__mysql_tx_run(conn, request, deadline, err);
         }
+        if (s || !conn->tx_open || conn->in_trans || out->has_rows)
+                return s;
+        return dal__mysql_tx_after_first(
+                conn, request->kind == DAL_REQUEST_STMT ? request->stmt->text : request->text, err);
 }
 
 DAL_COLD static dal_status refuse(dal_error *err, dal_error_class error_class, const char *why)

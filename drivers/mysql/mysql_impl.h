@@ -289,6 +289,11 @@ dal_driver_token_query_fn dal__mysql_tx_token_query;
 dal_driver_end_session_fn dal__mysql_tx_end_session;
 /** Takes in what the server said about the transaction behind a statement that went well. */
 dal_status dal__mysql_tx_after_success(dal__mysql_conn *conn, dal_error *err);
+/**
+ * The same for a statement without rows that went well and after which the server still says that there is no
+ * transaction: the first with autocommit off, where nothing tells a commit from what never began one, but its words.
+ */
+dal_status dal__mysql_tx_after_first(dal__mysql_conn *conn, const char *sql, dal_error *err);
 /** Takes in what a failed statement did to the transaction; may ask the server. */
 void dal__mysql_tx_after_failure(dal__mysql_conn *conn, const char *sql, dal_deadline deadline,
                                  dal_error *err);

@@ -136,14 +136,10 @@ static void forget_tx(dal__mysql_conn *conn)
         conn->in_trans = false;
 }
 
-dal_status dal__mysql_tx_after_success(dal__mysql_conn *conn, dal_error *err)
+static dal_status tx_ended(dal__mysql_conn *conn, dal_error *err)
 {
-        bool before = conn->in_trans;
         dal_status s;
 
-        conn->in_trans = server_in_trans(conn);
-        if (!before || conn->in_trans)
-                return DAL_OK;
         forget_tx(conn);
         s = dal_error_set(err, DAL_CLASS_TX_ENDED,
                           "this statement committed the transaction it was in, as DDL does on MySQL; run it "
@@ -151,6 +147,14 @@ dal_status dal__mysql_tx_after_success(dal__mysql_conn *conn, dal_error *err)
         if (err)
                 err->tx_gone = true;
         return s;
+}
+
+dal_status dal__mysql_tx_after_success(dal__mysql_conn *conn, dal_error *err)
+{
+        bool before = conn->in_trans;
+
+        conn->in_trans = server_in_trans(conn);
+        return !before || conn->in_trans ? DAL_OK : tx_ended(conn, err);
 }
 
 /* Finds the first word of a statement, behind comments and brackets. */
@@ -177,6 +181,38 @@ bool dal__mysql_tx_begins_with(const char *sql, const char *word)
         size_t size = strlen(word);
 
         return strncasecmp(first, word, size) == 0 && strchr(" \t\r\n(/*#-", first[size]);
+}
+
+/* Returns what follows the word if that begins the statement, else NULL. */
+static const char *after_word(const char *sql, const char *word)
+{
+        return dal__mysql_tx_begins_with(sql, word) ? skip_to_word(sql) + strlen(word) : NULL;
+}
+
+/* What is not undone. Source: MySQL manual, "Statements That Cause an Implicit Commit"; the same page of MariaDB */
+static bool commits_by_itself(const char *sql)
+{
+        static const char *const words[] = {"ALTER",  "CREATE", "DROP",    "GRANT",
+                                            "RENAME", "REVOKE", "TRUNCATE"};
+        const char *rest = after_word(sql, "CREATE");
+
+        if (rest && dal__mysql_tx_begins_with(rest, "OR"))
+                rest = after_word(after_word(rest, "OR"), "REPLACE");
+        if (!rest)
+                rest = after_word(sql, "DROP");
+        if (rest &&
+            (dal__mysql_tx_begins_with(rest, "TEMPORARY") || dal__mysql_tx_begins_with(rest, "PREPARE")))
+                return false;
+        for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+                if (dal__mysql_tx_begins_with(sql, words[i]))
+                        return true;
+        }
+        return false;
+}
+
+dal_status dal__mysql_tx_after_first(dal__mysql_conn *conn, const char *sql, dal_error *err)
+{
+        return commits_by_itself(sql) ? tx_ended(conn, err) : DAL_OK;
 }
 
 /* A failed statement of these kinds never ends the transaction behind our back. */

@@ -314,6 +314,54 @@ static void transactions__ddl_is_undone_or_reported(struct conf *c)
                 FAILS(dal_conn_script(c->conn, "DROP TABLE conf_made", SOON, &c->err), UNDEFINED_OBJECT);
 }
 
+static const dal_stmt make_table = DAL_STMT("make_table", "CREATE TABLE conf_made (x BIGINT)");
+
+/* A pool's transaction, which may begin with its first statement and no sooner. */
+static dal_status make_first(dal_tx *tx, void *arg, dal_error *err)
+{
+        const int *way = arg;
+        dal_status s = *way == 0 ? dal_tx_exec(tx, &make_table, DAL_NO_PARAMS, NULL, err)
+                                 : dal_tx_exec_dynamic(tx, make_table.common, DAL_NO_PARAMS, NULL, err);
+
+        return s ? s : dal_error_set(err, DAL_CLASS_ARGUMENT, "not wanted after all");
+}
+
+static dal_status look_first(dal_tx *tx, void *arg, dal_error *err)
+{
+        static const dal_stmt nothing =
+                DAL_STMT("one", "SELECT 1", .mysql = "DROP TEMPORARY TABLE IF EXISTS conf_none");
+        dal_status s = dal_tx_exec(tx, &nothing, DAL_NO_PARAMS, NULL, err);
+
+        (void)arg;
+        return s ? s : dal_tx_exec(tx, &conf_add_account, DAL_PARAMS(dal_int64(1), dal_int64(1)), NULL, err);
+}
+
+/* It makes no difference that nothing was done before. */
+static void transactions__ddl_at_the_very_beginning_is_undone_or_reported(struct conf *c)
+{
+        dal_key key = dal_key_int64(1);
+        dal_cluster *cluster = conf_cluster(c, NULL);
+
+        for (int way = 0; way < 2; way++) {
+                dal_status s = dal_cluster_run(cluster, key, NULL, make_first, &way, &c->err);
+
+                if (c->q->ddl_ends_tx) {
+                        FAILS(s, TX_ENDED);
+                        assert_true(c->err.tx_gone);
+                        OK(dal_conn_script(c->conn, "DROP TABLE conf_made", SOON, &c->err));
+                } else {
+                        FAILS(s, ARGUMENT);
+                        if (!c->server)
+                                FAILS(dal_conn_script(c->conn, "DROP TABLE conf_made", SOON, &c->err),
+                                      UNDEFINED_OBJECT);
+                }
+        }
+        /* What begins no transaction ends none. */
+        OK(dal_cluster_run(cluster, key, NULL, look_first, NULL, &c->err));
+        assert_int_equal(count(c, c->conn), 1);
+        conf_cluster_end(c, cluster);
+}
+
 /* A constraint that is looked at only at COMMIT: then COMMIT fails, and everything with it. */
 static void transactions__deferred_constraint_fails_commit(struct conf *c)
 {
@@ -416,6 +464,7 @@ const struct conf_case transactions_conf[] = {
         CONF_CASE(transactions__pool_changes_modes),
         CONF_CASE(transactions__pool_rolls_back_what_comes_home),
         CONF_CASE(transactions__ddl_is_undone_or_reported),
+        CONF_CASE(transactions__ddl_at_the_very_beginning_is_undone_or_reported),
         CONF_CASE(transactions__deferred_constraint_fails_commit),
         CONF_CASE(transactions__autocommit_is_the_default),
         CONF_CASE(transactions__none_is_left_open_at_the_server),
