@@ -51,7 +51,7 @@ dal_status dal__conn_open_mode(const dal_driver *driver, const dal_dsn *dsn, con
 
 /* Copies parameters into one block, NULL for none: the values, then the bytes they point to. */
 dal_status dal__conn_copy_params(dal_params params, dal_value **out, dal_error *err);
-/* Queues a statement to travel with whatever is sent next; parameters are copied. */
+/* Queues a statement to travel with whatever is sent next; parameters are copied, and its result is nobody's. */
 dal_status dal__conn_queue(dal_conn *conn, const dal_stmt *stmt, dal_params params, dal_error *err);
 /* Sends what is queued, if anything, and waits for its results. */
 dal_status dal__conn_flush(dal_conn *conn, dal_deadline deadline, dal_error *err);

@@ -167,6 +167,7 @@ dal_status dal__conn_send_all(dal_conn *conn, const dal_request *last, dal_deadl
                 if (i == n_before)
                         outcome->reached_last = !failed_request;
                 if (driver->result(conn->state, deadline, result, &local) == DAL_OK) {
+                        conn->stats.n_round_trips -= result->joined && is_counted(conn, request);
                         outcome->n_rows = i + 1 == n_before ? result->n_rows : outcome->n_rows;
                         continue;
                 }
@@ -391,6 +392,8 @@ dal_status dal__conn_send_query(dal_conn *conn, const dal_stmt *stmt, dal_params
         if (s)
                 return s;
         request = &conn->pending[0].request;
+        request->unwatched = false;
+        request->send_early = true;
         if (conn->driver->queue(conn->state, request, &local) ||
             conn->driver->flush(conn->state, deadline, &local)) {
                 s = dal__conn_fail(conn, request, &local, err);

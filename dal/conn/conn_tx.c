@@ -80,6 +80,7 @@ dal_status dal__conn_queue(dal_conn *conn, const dal_stmt *stmt, dal_params para
         if (s)
                 return s;
         request.params.values = values;
+        request.unwatched = true;
         s = dal__conn_add_pending(conn, conn->n_pending, &request, err);
         if (s) {
                 dal_mem_free(values);
@@ -357,6 +358,7 @@ dal_status dal__conn_exec_numbered(dal_conn *conn, const dal_stmt *stmt, dal_par
                 s = dal__conn_queue(conn, stmt, params, failure);
         if (s)
                 return s;
+        conn->pending[conn->n_pending - 1].request.unwatched = false;
         memset(&request, 0, sizeof request);
         request.kind = DAL_REQUEST_TEXT;
         request.text = conn->driver->number_query(conn->state, false);

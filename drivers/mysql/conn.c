@@ -257,7 +257,7 @@ static dal_status mysql_slot_queue(void *state, const dal_request *request, dal_
                         return DAL_ERR_RANGE;
         }
         if (conn->i_next == conn->n_queue)
-                conn->i_next = conn->n_queue = 0;
+                conn->i_next = conn->n_queue = conn->i_ahead = 0;
         if (conn->n_queue == conn->queue_room) {
                 size_t n = conn->queue_room ? 2 * conn->queue_room : 16;
                 dal__mysql_entry *grown = dal_mem_resize(conn->queue, n, sizeof *grown);
@@ -273,14 +273,22 @@ static dal_status mysql_slot_queue(void *state, const dal_request *request, dal_
         return DAL_OK;
 }
 
-/* Nothing may be sent behind an unread answer, so each request is sent when its result is asked for. */
+DAL_NOINLINE static dal_status send_ahead(dal__mysql_conn *conn, dal_deadline deadline, dal_error *err)
+{
+        dal_error local = DAL_ERROR_INIT;
+
+        return dal__mysql_ahead_send(conn, deadline, err ? err : &local);
+}
+
+/* What is not sent here is sent when its result is asked for. */
 static dal_status mysql_slot_flush(void *state, dal_deadline deadline, dal_error *err)
 {
         dal__mysql_conn *conn = state;
+        size_t n = conn->n_queue - conn->i_next;
 
-        (void)deadline;
-        (void)err;
         conn->n_flushes++;
+        if (n > 1 || (n == 1 && conn->queue[conn->i_next].request->send_early))
+                return send_ahead(conn, deadline, err);
         return DAL_OK;
 }
 
@@ -330,24 +338,53 @@ DAL_COLD static dal_status refuse(dal_error *err, dal_error_class error_class, c
         return s;
 }
 
+/* Says whether the oldest request without a result is on its way. */
+static inline bool is_sent(const dal__mysql_conn *conn)
+{
+        return conn->i_ahead > conn->i_next;
+}
+
+/* Runs the next request, or takes the answer of one that was sent ahead. Others may be sent behind it. */
+static dal_status run_next(dal__mysql_conn *conn, dal__mysql_entry *entry, dal_deadline deadline,
+                           dal_result *out, dal_error *err)
+{
+        dal_status s = DAL_OK;
+        bool sent;
+
+        if (conn->n_queue - conn->i_next > 1 && entry->request->kind == DAL_REQUEST_STMT)
+                s = dal__mysql_ahead_send(conn, deadline, err);
+        sent = is_sent(conn);
+        conn->i_next++;
+        if (s)
+                return s;
+        return sent ? dal__mysql_ahead_receive(conn, entry, deadline, out, err)
+                    : run_request(conn, entry->request, deadline, out, err);
+}
+
 static dal_status take_result(dal__mysql_conn *conn, dal_deadline deadline, dal_result *out, dal_error *err)
 {
         dal__mysql_entry *entry = &conn->queue[conn->i_next];
+        size_t i = conn->i_next;
+        bool sent = is_sent(conn);
         dal_status s;
 
         if (conn->i_next == conn->n_queue || entry->flush > conn->n_flushes)
                 return refuse(err, DAL_CLASS_STATE,
                               "a result was asked for that no flushed request will give");
-        conn->i_next++;
-        if (entry->flush == conn->failed_flush)
+        if (entry->flush == conn->failed_flush && !entry->request->independent) {
+                conn->i_next++;
                 return refuse(err, DAL_CLASS_NOT_EXECUTED, "skipped because an earlier request failed");
-        if (conn->broken)
+        }
+        if (conn->broken) {
                 s = refuse(err, DAL_CLASS_CONNECTION_LOST, "the connection is lost");
-        else if (entry->flush == conn->started_flush &&
-                 dal_clock_passed(deadline)) /* the caller saw to the first */
+                err->not_sent = !sent;
+        } else if (!sent && entry->flush == conn->started_flush &&
+                   dal_clock_passed(deadline)) { /* the caller saw to the first */
                 s = refuse(err, DAL_CLASS_DEADLINE, "the deadline passed before anything was sent");
-        else if (!conn->current || (s = dal__mysql_rows_end(conn, deadline, err)) == DAL_OK)
-                s = run_request(conn, entry->request, deadline, out, err);
+        } else if (!conn->current || (s = dal__mysql_rows_end(conn, deadline, err)) == DAL_OK) {
+                s = run_next(conn, entry, deadline, out, err);
+        }
+        conn->i_next = i + 1;
         conn->started_flush = entry->flush;
         if (s) {
                 conn->failed_flush = entry->flush;
@@ -377,7 +414,8 @@ static dal_tx_state mysql_slot_tx_state(void *state)
 {
         const dal__mysql_conn *conn = state;
 
-        if (!conn->mysql || conn->broken || (conn->current && conn->streaming && !conn->finished))
+        if (!conn->mysql || conn->broken || (conn->current && conn->streaming && !conn->finished) ||
+            is_sent(conn))
                 return DAL_TX_STATE_UNKNOWN;
         /* With autocommit off a transaction is open from BEGIN on, though the server says so at its first statement. */
         return conn->in_trans || conn->tx_open ? DAL_TX_STATE_ACTIVE : DAL_TX_STATE_IDLE;

@@ -28,7 +28,13 @@ typedef my_bool dal__mysql_flag;
 typedef bool dal__mysql_flag;
 #endif
 
+/* Found out when the build is configured: the one way to an answer is through the library's own table. */
+#ifndef DAL__MYSQL_SENDS_AHEAD
+#define DAL__MYSQL_SENDS_AHEAD 0
+#endif
+
 typedef struct dal__mysql_conn dal__mysql_conn;
+typedef struct dal__mysql_entry dal__mysql_entry;
 
 /* ---- library.c: what belongs to the process and to the thread ---- */
 
@@ -192,6 +198,13 @@ typedef struct dal__mysql_slot {
         dal__mysql_flag is_null;
 } dal__mysql_slot;
 
+/* What may be sent ahead, see ahead.c. */
+typedef enum dal__mysql_kind {
+        DAL__MYSQL_KIND_OTHER,
+        DAL__MYSQL_KIND_READ, /* a SELECT that takes no locks and leaves nothing behind */
+        DAL__MYSQL_KIND_WRITE /* INSERT, UPDATE, DELETE, REPLACE */
+} dal__mysql_kind;
+
 /** A prepared statement: owned by the connection, pointed to by the core's dal_driver_stmt. */
 typedef struct dal__mysql_stmt {
         struct dal__mysql_stmt *next;
@@ -201,6 +214,7 @@ typedef struct dal__mysql_stmt {
         uint32_t generation; /* of the session it was prepared in */
         uint32_t n_params;
         uint32_t n_columns; /* bound ones */
+        dal__mysql_kind kind;
         bool cached;        /* false: closed when its result ends */
         bool rebind;        /* buffers moved: tell the library before the next row */
         bool has_long;      /* a buffer has grown beyond what is kept */
@@ -224,6 +238,20 @@ typedef struct dal__mysql_stmt_state {
 
 dal_status dal__mysql_stmt_run(dal__mysql_conn *conn, const dal_request *request, dal_deadline deadline,
                                dal_result *out, dal_error *err);
+/** The prepared statement of a request; NULL if it has none in this session. No I/O. */
+dal__mysql_stmt *dal__mysql_stmt_find(const dal__mysql_conn *conn, const dal_request *request);
+/** Prepares it, for every execution to come; NULL, with *err filled, if that fails. */
+dal__mysql_stmt *dal__mysql_stmt_make(dal__mysql_conn *conn, const dal_request *request, dal_deadline deadline,
+                                      dal_error *err);
+/**
+ * Goes on with an execution whose first answer was read, inside a call that it ends: takes the rows, unless they are
+ * streamed. `rc` is what reading the answer gave.
+ */
+dal_status dal__mysql_stmt_answer(dal__mysql_conn *conn, dal__mysql_stmt *stmt, int rc, bool stream,
+                                  dal_deadline deadline, dal_error *err);
+/** Makes the current result of it. */
+dal_status dal__mysql_stmt_describe(dal__mysql_conn *conn, dal__mysql_stmt *stmt, bool stream, dal_result *out,
+                                    dal_error *err);
 /** Marks a statement for closing; no I/O. */
 void dal__mysql_stmt_retire(dal__mysql_conn *conn, dal__mysql_stmt *stmt);
 /** Closes the statements marked so; writes, but waits for nothing. */
@@ -273,6 +301,21 @@ dal_status dal__mysql_params_check(const dal_value *value, size_t i, dal_error *
 /** Puts the values in place; gives the size of the packet, and whether the library must be told anew. */
 uint64_t dal__mysql_params_set(dal__mysql_stmt *stmt, const dal_params *params, bool *changed_out);
 
+/* ---- ahead.c: requests sent before the answers of others were read ---- */
+
+#define DAL__MYSQL_ERROR_NEED_REPREPARE 1615 /* the statement has not run. Source: ER_NEED_REPREPARE */
+#define DAL__MYSQL_ERROR_UNKNOWN_STMT   1243 /* likewise. Source: ER_UNKNOWN_STMT_HANDLER */
+/* The library's own: the result has other columns than when it was prepared. Source: CR_NEW_STMT_METADATA */
+#define DAL__MYSQL_ERROR_NEW_COLUMNS 2057
+
+/** What kind of statement a text is, by its words. */
+dal__mysql_kind dal__mysql_ahead_kind(const char *text);
+/** Sends what may be sent of the requests from the next one on; those that may not have their turn later. */
+dal_status dal__mysql_ahead_send(dal__mysql_conn *conn, dal_deadline deadline, dal_error *err);
+/** Takes the answer of the oldest request that is on its way, `entry`; i_next is behind it already. */
+dal_status dal__mysql_ahead_receive(dal__mysql_conn *conn, dal__mysql_entry *entry, dal_deadline deadline,
+                                    dal_result *out, dal_error *err);
+
 /* ---- tx.c: transactions and other commands ---- */
 
 dal_status dal__mysql_tx_run(dal__mysql_conn *conn, const dal_request *request, dal_deadline deadline,
@@ -304,10 +347,13 @@ dal_status dal__mysql_tx_setup(dal__mysql_conn *conn, dal_deadline deadline, dal
 
 /* ---- conn.c ---- */
 
-typedef struct dal__mysql_entry {
+struct dal__mysql_entry {
         const dal_request *request;
-        uint32_t flush; /* number of the flush it was sent by */
-} dal__mysql_entry;
+        dal__mysql_stmt *stmt; /* that it was sent ahead with */
+        uint64_t size;         /* bytes it was sent with */
+        uint32_t flush;        /* number of the flush it was sent by */
+        bool joined;           /* see dal_result */
+};
 
 struct dal__mysql_conn {
         MYSQL *mysql;
@@ -332,6 +378,9 @@ struct dal__mysql_conn {
         uint32_t generation; /* counts session resets: statements of an earlier one are gone */
         dal__mysql_entry *queue;
         size_t n_queue, queue_room, i_next;
+        size_t i_ahead;       /* those from i_next up to this one are on their way */
+        uint64_t ahead_bytes; /* of them */
+        uint64_t trip_bytes;  /* since a round trip was counted */
         uint32_t n_flushes;
         uint32_t started_flush; /* the last one of which a request was run */
         uint32_t failed_flush;  /* the later requests of this flush are not executed; 0 = none */

@@ -5,12 +5,6 @@
 
 #include <dal/mem.h>
 
-/* The server asks to prepare again: the statement has not run. Source: ER_NEED_REPREPARE, ER_UNKNOWN_STMT_HANDLER */
-#define ERROR_NEED_REPREPARE 1615
-#define ERROR_UNKNOWN_STMT   1243
-/* The library's own: the result has other columns than when the statement was prepared. Source: CR_NEW_STMT_METADATA */
-#define ERROR_NEW_COLUMNS 2057
-
 /* max_prepared_stmt_count is used up, perhaps by others. Source: ER_MAX_PREPARED_STMT_COUNT_REACHED */
 #define ERROR_MAX_PREPARED 1461
 #define PREPARE_PAUSE_MS   10000 /* until preparing is tried again */
@@ -152,8 +146,25 @@ DAL_NOINLINE static dal_status prepare_kept(dal__mysql_conn *conn, const dal_req
         if (s)
                 return s;
         (*out)->cached = true;
+        (*out)->kind = dal__mysql_ahead_kind(request->stmt->text);
         kept->stmt = *out;
         return DAL_OK;
+}
+
+dal__mysql_stmt *dal__mysql_stmt_find(const dal__mysql_conn *conn, const dal_request *request)
+{
+        const dal__mysql_stmt_state *kept = request->stmt->state;
+
+        return kept->stmt && kept->stmt->generation == conn->generation ? kept->stmt : NULL;
+}
+
+dal__mysql_stmt *dal__mysql_stmt_make(dal__mysql_conn *conn, const dal_request *request,
+                                      dal_deadline deadline, dal_error *err)
+{
+        dal__mysql_stmt *stmt;
+
+        dal__mysql_stmt_close_retired(conn, deadline);
+        return prepare_kept(conn, request, deadline, &stmt, err) ? NULL : stmt;
 }
 
 /* The statement of a request, prepared in this session. */
@@ -206,14 +217,11 @@ static int skip_to_rows(dal__mysql_conn *conn, MYSQL_STMT *handle)
         return 0;
 }
 
-static dal_status execute(dal__mysql_conn *conn, dal__mysql_stmt *stmt, bool stream, dal_deadline deadline,
-                          dal_error *err)
+dal_status dal__mysql_stmt_answer(dal__mysql_conn *conn, dal__mysql_stmt *stmt, int rc, bool stream,
+                                  dal_deadline deadline, dal_error *err)
 {
         MYSQL_STMT *handle = stmt->handle;
-        int rc;
 
-        dal__mysql_begin(conn, deadline, true);
-        rc = mysql_stmt_execute(handle);
         if (rc == 0 && dal__mysql_more_results(conn))
                 rc = skip_to_rows(conn, handle);
         if (rc == 0 && !stream && mysql_stmt_field_count(handle))
@@ -233,8 +241,15 @@ static dal_status execute(dal__mysql_conn *conn, dal__mysql_stmt *stmt, bool str
                              "the deadline passed; the server stopped the statement");
 }
 
-static dal_status describe(dal__mysql_conn *conn, dal__mysql_stmt *stmt, bool stream, dal_result *out,
-                           dal_error *err)
+static dal_status execute(dal__mysql_conn *conn, dal__mysql_stmt *stmt, bool stream, dal_deadline deadline,
+                          dal_error *err)
+{
+        dal__mysql_begin(conn, deadline, true);
+        return dal__mysql_stmt_answer(conn, stmt, mysql_stmt_execute(stmt->handle), stream, deadline, err);
+}
+
+dal_status dal__mysql_stmt_describe(dal__mysql_conn *conn, dal__mysql_stmt *stmt, bool stream,
+                                    dal_result *out, dal_error *err)
 {
         uint32_t n_columns = mysql_stmt_field_count(stmt->handle);
         dal_status s;
@@ -266,8 +281,9 @@ static bool may_prepare_again(const dal_error *err, const char *text)
 
         for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
                 is_dml |= dal__mysql_tx_begins_with(text, words[i]);
-        return (err->vendor_code == ERROR_NEW_COLUMNS && is_select) ||
-               ((err->vendor_code == ERROR_NEED_REPREPARE || err->vendor_code == ERROR_UNKNOWN_STMT) &&
+        return (err->vendor_code == DAL__MYSQL_ERROR_NEW_COLUMNS && is_select) ||
+               ((err->vendor_code == DAL__MYSQL_ERROR_NEED_REPREPARE ||
+                 err->vendor_code == DAL__MYSQL_ERROR_UNKNOWN_STMT) &&
                 is_dml);
 }
 
@@ -360,7 +376,7 @@ static dal_status run_prepared(dal__mysql_conn *conn, const dal_request *request
                 *err = failure;
                 return s;
         }
-        return describe(conn, stmt, (request->flags & DAL_STMT_STREAM) != 0, out, err);
+        return dal__mysql_stmt_describe(conn, stmt, (request->flags & DAL_STMT_STREAM) != 0, out, err);
 }
 
 dal_status dal__mysql_stmt_run(dal__mysql_conn *conn, const dal_request *request, dal_deadline deadline,

@@ -119,6 +119,9 @@ typedef struct dal_request {
         dal_isolation isolation;   /* REQUEST_BEGIN */
         bool read_only, tx_mode;   /* REQUEST_BEGIN; REQUEST_MODE */
         bool independent;          /* REQUEST_STMT, TEXT outside a transaction: what comes of those before it is no matter */
+        bool send_early;           /* REQUEST_STMT: much is done between flush and result, so flush had better send it */
+        bool unwatched;            /* REQUEST_STMT inside a transaction: nobody looks at what its success gives, so several
+                                      in a row may be run as one command of the same effect */
         uint32_t savepoint;        /* REQUEST_SAVEPOINT, RELEASE, ROLLBACK_TO: 1, 2, ... */
         uint32_t statement_timeout_ms; /* REQUEST_BEGIN, LIMITS: 0 = leave as it is */
         uint32_t lock_timeout_ms;      /* likewise; rounded up to what the engine can say */
@@ -129,6 +132,7 @@ typedef struct dal_result {
         uint32_t n_columns;   /* when has_rows */
         int64_t n_rows;       /* rows matched by an UPDATE, DELETE or INSERT; 0 otherwise */
         int64_t insert_id;    /* the generated id where the engine reports one; 0 otherwise */
+        bool joined;          /* without PIPELINE: it travelled with the request before it, so no round trip is its own */
 } dal_result;
 
 /** What to open. All borrowed until the call returns. */
