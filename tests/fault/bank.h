@@ -28,7 +28,8 @@ enum {
         BANK_PATH = 512,
         BANK_MIN_TIMEOUT_MS = 600,
         BANK_TIMEOUT_SPREAD_MS = 1000,
-        BANK_OVERRUN_MS = 5000 /* no call takes longer than its deadline and this */
+        BANK_OVERRUN_MS = 5000, /* no call takes longer than its deadline and this */
+        BANK_MEMBERS = 3        /* of a group of servers */
 };
 
 /* ---- engines: what differs between them ---------------------------------------------------------- */
@@ -76,9 +77,12 @@ struct bank_options {
         const struct bank_engine *engine;
         char url[BANK_PATH];       /* the server, as the workers' account */
         char admin_url[BANK_PATH]; /* as one who may do everything */
-        char container[128];       /* where the server runs; "" = its process can't be struck */
-        char dir[BANK_PATH];       /* for logs, the shared page and SQLite's file */
-        char schema[BANK_PATH];    /* the folder of the library's own tables */
+        char container[112];       /* where the server runs; "" = its process can't be struck */
+        uint16_t ports
+                [BANK_MEMBERS]; /* of a group: its members run in container-1, -2 ... of a network that is
+                                         called as the container, and elect one that may write; 0 = one server */
+        char dir[BANK_PATH];    /* for logs, the shared page and SQLite's file */
+        char schema[BANK_PATH]; /* the folder of the library's own tables */
         uint64_t seed;
         uint32_t n_faults;
         int i_worker; /* >= 0: this process is a worker */
@@ -147,6 +151,35 @@ bool bank_vfs_register(struct bank_shared *shared, uint64_t seed);
 /* Tells it that this thread is in an operation. */
 void bank_vfs_enter(bool in_operation);
 
+/* ---- a group of servers, one of which may write --------------------------------------------------- */
+
+struct bank_group {
+        struct bank_options *options;              /* whose URLs lead to the one that may write */
+        struct proxy *proxy;                       /* which does, too; NULL = not yet */
+        char url[BANK_PATH], admin_url[BANK_PATH]; /* of any member, without the port */
+        unsigned primary;
+        int64_t election_ms[64];
+        size_t n_elections;
+};
+
+bool bank_is_group(const struct bank_options *options);
+/* The container of a member: "NAME-1". */
+void bank_group_container(const struct bank_group *g, unsigned member, char out[128]);
+/* The first member is the one that writes. */
+void bank_group_begin(struct bank_group *g, struct bank_options *options);
+/* Waits until another member than `former` may write, and leads everybody there. */
+bool bank_group_follow(struct bank_group *g, unsigned former);
+/* Hands the right to write to the next member. */
+bool bank_group_hand_over(struct bank_group *g);
+/* Brings a member back that was away. */
+bool bank_group_rejoin(struct bank_group *g, unsigned member);
+/* What holds before anything is struck: who may not write says so. How many findings are wrong. */
+unsigned bank_group_check_roles(struct bank_group *g);
+/* What holds at the end: all have the same, and transactions that collide end clearly. Likewise. */
+unsigned bank_group_check_end(struct bank_group *g);
+
+/* ---- what befalls servers ------------------------------------------------------------------------- */
+
 /* A server's own faults, and what came of them. */
 enum bank_blow {
         BLOW_KILL,
@@ -155,12 +188,15 @@ enum bank_blow {
         BLOW_SESSIONS,
         BLOW_READ_ONLY,
         BLOW_CROWD,
+        BLOW_CUT_OFF,
+        BLOW_HAND_OVER, /* of groups only, so it is the last */
         BANK_N_BLOWS
 };
 struct bank_nemesis {
         const struct bank_options *options;
         struct bank_shared *shared;
         struct proxy *proxy;
+        struct bank_group *group; /* NULL = one server */
         uint64_t random;
         uint32_t n_struck[BANK_N_BLOWS]; /* that met an operation in flight */
         int64_t recovery_ms[64];
@@ -168,6 +204,8 @@ struct bank_nemesis {
         bool failed;
 };
 const char *bank_blow_words(enum bank_blow blow);
+/* How many kinds there are for such servers. */
+unsigned bank_n_blows(const struct bank_options *options);
 /* Strikes the server once and waits until it is back; false when something is broken beyond repair. */
 bool bank_strike(struct bank_nemesis *n, enum bank_blow blow);
 

@@ -26,7 +26,7 @@ extern char **environ;
 enum {
         GAP_MS = 6,
         STUCK_MS = 60000,
-        FAULTS_PER_BLOW = 200, /* and all six kinds at least once */
+        FAULTS_PER_BLOW = 200, /* and all kinds at least once */
         FAULTS_PER_KILL = 25
 };
 
@@ -35,6 +35,7 @@ struct run {
         struct bank_shared *shared;
         struct proxy *proxy;
         struct bank_nemesis nemesis;
+        struct bank_group group;
         char worker_url[BANK_PATH + 16];
         pid_t pids[BANK_WORKERS];
         uint32_t incarnations[BANK_WORKERS];
@@ -189,9 +190,9 @@ static bool kill_one(struct run *r)
 
 static uint32_t n_blows(const struct run *r)
 {
-        uint32_t n = r->options.n_faults / FAULTS_PER_BLOW;
+        uint32_t n = r->options.n_faults / FAULTS_PER_BLOW, kinds = bank_n_blows(&r->options);
 
-        return !r->options.container[0] ? 0 : n < BANK_N_BLOWS ? BANK_N_BLOWS : n > 48 ? 48 : n;
+        return !r->options.container[0] ? 0 : n < kinds ? kinds : n > 48 ? 48 : n;
 }
 
 static bool strike_server(struct run *r, enum bank_blow blow, size_t total)
@@ -233,7 +234,7 @@ static bool attack_server(struct run *r)
                 if (is_due(r->n_killed, kills, n, total) && !kill_one(r))
                         return false;
                 if (is_due(i_blow, blows, n, total)) {
-                        if (!strike_server(r, (enum bank_blow)(i_blow++ % BANK_N_BLOWS), total))
+                        if (!strike_server(r, (enum bank_blow)(i_blow++ % bank_n_blows(&r->options)), total))
                                 return false;
                         moved_at = bank_now_ms();
                 }
@@ -259,7 +260,7 @@ static void check_left_open(struct run *r)
                 if (s == DAL_OK)
                         s = dal_rows_int64(rows, 0, &n, &err);
                 dal_rows_close(rows);
-                if (s)
+                if (s && err.conn_gone)
                         break;
                 bank_sleep_ms(20);
         }
@@ -277,7 +278,7 @@ static void tell_server(struct run *r)
                 n[proxy_strikes(r->proxy)[i].fault]++;
         for (int i = 0; i < PROXY_N_FAULTS; i++)
                 printf("%6zu  %s\n", n[i], proxy_fault_words((enum proxy_fault)i));
-        for (int i = 0; i < BANK_N_BLOWS; i++)
+        for (unsigned i = 0; i < bank_n_blows(&r->options); i++)
                 printf("%6" PRIu32 "  %s\n", r->nemesis.n_struck[i], bank_blow_words((enum bank_blow)i));
         printf("pools back to size after");
         for (size_t i = 0; i < r->nemesis.n_recoveries; i++) {
@@ -286,6 +287,12 @@ static void tell_server(struct run *r)
                         worst = r->nemesis.recovery_ms[i];
         }
         printf(" ms; at worst %" PRId64 " ms\n", worst);
+        if (!r->nemesis.group)
+                return;
+        printf("another member wrote after");
+        for (size_t i = 0; i < r->group.n_elections; i++)
+                printf(" %" PRId64, r->group.election_ms[i]);
+        printf(" ms\n");
 }
 
 /* ---- SQLite: the file system and the workers' lives ---------------------------------------------- */
@@ -450,6 +457,8 @@ static int run(struct bank_options *options, uint16_t server_port)
         r.random = options->seed * 2 + 1;
         r.shared = bank_share(options->dir);
         snprintf(r.worker_url, sizeof r.worker_url, "%s", options->url);
+        if (bank_is_group(options))
+                bank_group_begin(&r.group, &r.options);
         if (!r.shared || !make_bank(&r))
                 return 1;
         if (options->engine->is_server) {
@@ -459,6 +468,11 @@ static int run(struct bank_options *options, uint16_t server_port)
                 snprintf(r.worker_url, sizeof r.worker_url, "%s?port=%u", options->url, proxy_port(r.proxy));
         }
         r.nemesis = (struct bank_nemesis){.options = &r.options, .shared = r.shared, .proxy = r.proxy};
+        if (bank_is_group(options)) {
+                r.nemesis.group = &r.group;
+                r.group.proxy = r.proxy;
+                r.n_wrong += bank_group_check_roles(&r.group);
+        }
         good = warm_up(&r) && (options->engine->is_server ? attack_server(&r) : attack_files(&r));
         if (!good && r.n_wrong == 0)
                 WRONG(&r, "the run was given up");
@@ -474,6 +488,8 @@ static int run(struct bank_options *options, uint16_t server_port)
         printf("%6" PRIu32 "  worker killed (-9)\n", r.n_killed);
         r.n_wrong += bank_check(&r.options, r.proxy ? proxy_strikes(r.proxy) : NULL,
                                 r.proxy ? proxy_n_strikes(r.proxy) : 0);
+        if (r.nemesis.group)
+                r.n_wrong += bank_group_check_end(&r.group);
         proxy_free(r.proxy);
         printf("%s: %" PRIu32 " faults, seed %" PRIu64 ": %u wrong\n", options->engine->name,
                options->n_faults, options->seed, r.n_wrong);
@@ -490,6 +506,9 @@ static bool set_option(struct bank_options *o, const char *name, const char *val
                 return snprintf(o->admin_url, sizeof o->admin_url, "%s", value) < (int)sizeof o->admin_url;
         if (strcmp(name, "--container") == 0)
                 return snprintf(o->container, sizeof o->container, "%s", value) < (int)sizeof o->container;
+        if (strcmp(name, "--group") == 0)
+                return sscanf(value, "%" SCNu16 ",%" SCNu16 ",%" SCNu16, &o->ports[0], &o->ports[1],
+                              &o->ports[2]) == BANK_MEMBERS;
         if (strcmp(name, "--schema") == 0)
                 return snprintf(o->schema, sizeof o->schema, "%s", value) < (int)sizeof o->schema;
         if (strcmp(name, "--dir") == 0)
@@ -518,7 +537,8 @@ int main(int argc, char **argv)
         if (!good || !o.engine || !o.url[0] || !o.dir[0]) {
                 fprintf(stderr,
                         "usage: fault_bank --engine sqlite|postgres|mysql|mariadb --url URL [--admin URL]\n"
-                        "                  [--container NAME] --dir DIR --schema DIR [--seed S] [--faults "
+                        "                  [--container NAME [--group PORT,PORT,PORT]] --dir DIR --schema "
+                        "DIR [--seed S] [--faults "
                         "N]\n");
                 return 64;
         }

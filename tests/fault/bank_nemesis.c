@@ -27,6 +27,8 @@ static const char *const words[] = {
         [BLOW_SESSIONS] = "sessions ended by the server",
         [BLOW_READ_ONLY] = "server read-only for a while",
         [BLOW_CROWD] = "no connection left for a while",
+        [BLOW_CUT_OFF] = "server cut off from the network",
+        [BLOW_HAND_OVER] = "another server became the one that writes",
 };
 
 const char *bank_blow_words(enum bank_blow blow)
@@ -34,40 +36,43 @@ const char *bank_blow_words(enum bank_blow blow)
         return words[blow];
 }
 
+unsigned bank_n_blows(const struct bank_options *options)
+{
+        return bank_is_group(options) ? BANK_N_BLOWS : BLOW_HAND_OVER;
+}
+
 /* ---- tools --------------------------------------------------------------------------------------- */
 
-static bool docker(const struct bank_nemesis *n, const char *verb, const char *option, const char *value)
+/* docker WORD..., up to a NULL; what it prints is dropped. */
+static bool docker(const char *const *told)
 {
-        char *argv[6];
+        static const char name[] = "docker";
+        char copies[8][128], *argv[10];
         posix_spawn_file_actions_t actions;
-        int status = -1, i = 0, error;
+        int status = -1, error;
+        size_t n = 0;
         pid_t pid;
-        char name[128], parts[3][32];
 
-        snprintf(name, sizeof name, "%s", n->options->container);
-        snprintf(parts[0], sizeof parts[0], "%s", verb);
-        snprintf(parts[1], sizeof parts[1], "%s", option ? option : "");
-        snprintf(parts[2], sizeof parts[2], "%s", value ? value : "");
-        argv[i++] = (char[]){"docker"};
-        argv[i++] = parts[0];
-        if (option) {
-                argv[i++] = parts[1];
-                argv[i++] = parts[2];
+        snprintf(copies[0], sizeof copies[0], "%s", name);
+        argv[n++] = copies[0];
+        for (; told[n - 1] && n < 8; n++) {
+                snprintf(copies[n], sizeof copies[n], "%s", told[n - 1]);
+                argv[n] = copies[n];
         }
-        argv[i++] = name;
-        argv[i] = NULL;
+        argv[n] = NULL;
         posix_spawn_file_actions_init(&actions);
         posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
-        error = posix_spawnp(&pid, "docker", &actions, NULL, argv, environ);
+        error = posix_spawnp(&pid, name, &actions, NULL, argv, environ);
         posix_spawn_file_actions_destroy(&actions);
         if (error == 0) {
                 while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
                         ;
         }
         if (error || status != 0)
-                fprintf(stderr, "bank: docker %s %s fails\n", verb, name);
+                fprintf(stderr, "bank: docker %s fails\n", told[0]);
         return error == 0 && status == 0;
 }
+#define DOCKER(...) docker((const char *const[]){__VA_ARGS__, NULL})
 
 static bool run_script(dal_conn *conn, const char *const *script)
 {
@@ -124,23 +129,37 @@ static bool await_recovery(struct bank_nemesis *n)
 
 /* ---- blows --------------------------------------------------------------------------------------- */
 
-static bool end_sessions(struct bank_nemesis *n, dal_conn *conn)
+static dal_status list_sessions(struct bank_nemesis *n, dal_conn *conn, int64_t *ids, size_t *n_ids,
+                                dal_error *err)
 {
-        int64_t ids[MAX_CROWD], n_ids = 0;
-        dal_error err = DAL_ERROR_INIT;
         dal_rows *rows = NULL;
         bool found = false;
         dal_status s = dal_conn_query_dynamic(conn, n->options->engine->sessions, DAL_NO_PARAMS,
-                                              dal_clock_after_ms(10000), &rows, &err);
+                                              dal_clock_after_ms(10000), &rows, err);
 
-        while (s == DAL_OK && n_ids < MAX_CROWD && (s = dal_rows_next(rows, &found, &err)) == DAL_OK && found)
-                s = dal_rows_int64(rows, 0, &ids[n_ids++], &err);
+        *n_ids = 0;
+        while (s == DAL_OK && *n_ids < MAX_CROWD && (s = dal_rows_next(rows, &found, err)) == DAL_OK && found)
+                s = dal_rows_int64(rows, 0, &ids[(*n_ids)++], err);
         dal_rows_close(rows);
+        return s;
+}
+
+static bool end_sessions(struct bank_nemesis *n, dal_conn *conn)
+{
+        int64_t ids[MAX_CROWD];
+        size_t n_ids = 0;
+        dal_error err = DAL_ERROR_INIT;
+        dal_status s;
+        int left = 100;
+
+        /* MySQL's list fails (3854) while another session, or a group's applier, works on bytes that are no text. */
+        while ((s = list_sessions(n, conn, ids, &n_ids, &err)) != DAL_OK && err.vendor_code == 3854 && --left)
+                bank_sleep_ms(5);
         if (s) {
                 fprintf(stderr, "bank: sessions: %s\n", err.message);
                 return false;
         }
-        for (int64_t i = 0; i < n_ids; i++) {
+        for (size_t i = 0; i < n_ids; i++) {
                 char sql[64];
 
                 /* A session may have gone by itself meanwhile. */
@@ -206,24 +225,57 @@ static bool with_admin(struct bank_nemesis *n, bool (*blow)(struct bank_nemesis 
         return good;
 }
 
+/* Nothing is sent back: who is connected hears nothing any more, and who connects is refused. */
+static bool cut_off(struct bank_nemesis *n, const char *container)
+{
+        const char *network = n->group ? n->options->container : "bridge";
+        bool good = DOCKER("network", "disconnect", network, container);
+
+        if (good && n->group)
+                good = bank_group_follow(n->group, n->group->primary);
+        else
+                bank_sleep_ms(1000);
+        return DOCKER("network", "connect", network, container) && good;
+}
+
+/* The member that wrote is gone: the others elect one of them, and it comes back as one of the others. */
+static bool fall_process(struct bank_nemesis *n, enum bank_blow blow, const char *container)
+{
+        if (!(blow == BLOW_KILL ? DOCKER("kill", "--signal", "KILL", container)
+                                : DOCKER("restart", "--time", "10", container)))
+                return false;
+        if (n->group && !bank_group_follow(n->group, n->group->primary))
+                return false;
+        return blow != BLOW_KILL || DOCKER("start", container);
+}
+
 static bool fall(struct bank_nemesis *n, enum bank_blow blow)
 {
+        char container[128];
+
+        if (n->group)
+                bank_group_container(n->group, n->group->primary, container);
+        else
+                snprintf(container, sizeof container, "%s", n->options->container);
         switch (blow) {
         case BLOW_KILL:
-                return docker(n, "kill", "--signal", "KILL") && docker(n, "start", NULL, NULL);
         case BLOW_RESTART:
-                return docker(n, "restart", "--time", "10");
+                return fall_process(n, blow, container);
         case BLOW_PAUSE:
-                if (!docker(n, "pause", NULL, NULL))
+                if (!DOCKER("pause", container))
                         return false;
                 bank_sleep_ms(300);
-                return docker(n, "unpause", NULL, NULL);
+                return DOCKER("unpause", container);
         case BLOW_SESSIONS:
                 return with_admin(n, end_sessions);
         case BLOW_READ_ONLY:
                 return with_admin(n, read_only);
         case BLOW_CROWD:
                 return with_admin(n, crowd);
+        case BLOW_CUT_OFF:
+                return cut_off(n, container);
+        case BLOW_HAND_OVER:
+                return bank_group_hand_over(n->group);
         case BANK_N_BLOWS:
                 break;
         }
@@ -232,7 +284,7 @@ static bool fall(struct bank_nemesis *n, enum bank_blow blow)
 
 bool bank_strike(struct bank_nemesis *n, enum bank_blow blow)
 {
-        unsigned in_flight = 0;
+        unsigned in_flight = 0, former = n->group ? n->group->primary : 0;
         int64_t give_up = bank_now_ms() + 5000;
         dal_conn *conn;
 
@@ -245,6 +297,6 @@ bool bank_strike(struct bank_nemesis *n, enum bank_blow blow)
         n->n_struck[blow] += in_flight > 0;
         conn = admin(n);
         dal_conn_close(conn);
-        n->failed = !conn || !await_recovery(n);
+        n->failed = !conn || !await_recovery(n) || (n->group && !bank_group_rejoin(n->group, former));
         return !n->failed;
 }

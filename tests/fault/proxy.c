@@ -53,6 +53,7 @@ struct proxy {
         size_t n_wanted, n_strikes, n_room;
         struct proxy_strike *strikes;
         uint32_t gap_ms;
+        uint16_t server_port; /* where new connections shall lead */
         bool quit, cut_all;
         uint64_t random;
         /* the thread's own */
@@ -405,6 +406,7 @@ static bool is_quitting(struct proxy *p)
         quit = p->quit;
         cut_all = p->cut_all;
         p->cut_all = false;
+        p->server.sin_port = htons(p->server_port);
         pthread_mutex_unlock(&p->lock);
         for (int i = 0; cut_all && i < MAX_PAIRS; i++) {
                 if (p->pairs[i].used)
@@ -482,6 +484,7 @@ struct proxy *proxy_new(uint16_t server_port, enum wire_protocol protocol, uint6
         p->armed = PROXY_NONE;
         p->protocol = protocol;
         p->server.sin_family = AF_INET;
+        p->server_port = server_port;
         p->server.sin_port = htons(server_port);
         p->server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
         pthread_mutex_init(&p->lock, NULL);
@@ -534,6 +537,13 @@ void proxy_cut_all(struct proxy *p)
 {
         pthread_mutex_lock(&p->lock);
         p->cut_all = true;
+        pthread_mutex_unlock(&p->lock);
+}
+
+void proxy_lead_to(struct proxy *p, uint16_t server_port)
+{
+        pthread_mutex_lock(&p->lock);
+        p->server_port = server_port;
         pthread_mutex_unlock(&p->lock);
 }
 

@@ -34,6 +34,8 @@ uint16_t proxy_port(const struct proxy *p);
 void proxy_arm(struct proxy *p, size_t n_faults, uint32_t gap_ms);
 /* Ends every connection now; no fault of the schedule, and not counted. */
 void proxy_cut_all(struct proxy *p);
+/* Where connections lead that are made from now on; those that are open stay where they are. */
+void proxy_lead_to(struct proxy *p, uint16_t server_port);
 /* How many have struck so far. */
 size_t proxy_n_strikes(struct proxy *p);
 /* All that struck; borrowed until the proxy strikes again. */
