@@ -30,6 +30,7 @@
 
 #include <dal/clock.h>
 #include <dal/driver_outcome.h>
+#include <dal/driver_sql.h>
 #include <dal/dsn.h>
 #include <dal/error.h>
 #include <dal/macros.h>
@@ -53,22 +54,6 @@ DAL_BEGIN_DECLS
 #define DAL_CAP_CREATE_DB  0x0200u /* CREATE DATABASE makes a further database on the same server */
 #define DAL_CAP_UNNAMED    0x0400u /* has DAL_STATEMENTS_UNNAMED */
 #define DAL_CAP_TEXT       0x0800u /* has DAL_STATEMENTS_TEXT */
-
-/* How `?` is written for this engine. */
-typedef enum dal_placeholder {
-        DAL_PLACEHOLDER_QUESTION, /* ? */
-        DAL_PLACEHOLDER_DOLLAR    /* $1, $2 ... */
-} dal_placeholder;
-
-/* What the engine's SQL grammar has; tells the lexer where a `?` or `;` is not one. */
-#define DAL_SQL_BACKSLASH_ESCAPES 0x01u /* '\'' is one quote inside a string (MySQL) */
-#define DAL_SQL_DOLLAR_QUOTES     0x02u /* $tag$...$tag$ (PostgreSQL) */
-#define DAL_SQL_NESTED_COMMENTS   0x04u /* PostgreSQL */
-#define DAL_SQL_HASH_COMMENTS     0x08u /* # to end of line (MySQL) */
-#define DAL_SQL_BACKTICKS         0x10u /* `name` (MySQL, SQLite) */
-#define DAL_SQL_BRACKETS          0x20u /* [name] (SQLite) */
-#define DAL_SQL_E_STRINGS         0x40u /* E'\'' (PostgreSQL) */
-#define DAL_SQL_DASH_NEEDS_SPACE  0x80u /* -- starts a comment only before white space (MySQL) */
 
 typedef enum dal_isolation {
         DAL_ISOLATION_DEFAULT, /* the server's */
@@ -260,40 +245,6 @@ typedef struct dal_driver {
  * @return DAL_OK, or DAL_ERR_ARG naming the missing slot. Threads: any. Blocks: no.
  */
 DAL_NODISCARD dal_status dal_driver_check(const dal_driver *driver, dal_error *err);
-
-/**
- * Finds the placeholders in a text that the core has rewritten to `?`, for a driver that puts the values in there.
- *
- * `sql_syntax` is DAL_SQL_*, as the session's settings have it now. Positions of the first `room` are written.
- *
- * @return how many there are in all. Threads: any. Blocks: no.
- */
-size_t dal_driver_find_placeholders(uint32_t sql_syntax, const char *text, size_t size, size_t *positions_out,
-                                    size_t room);
-
-/** The one row of an INSERT ... VALUES (...), where further rows can be put in behind it. Counts are of placeholders. */
-typedef struct dal_driver_values {
-        size_t begin;      /* of its opening bracket in the text */
-        size_t end;        /* behind its closing bracket; a further row is written here with a comma in front */
-        uint32_t n_params; /* inside it; there are none in front of it */
-        uint32_t n_behind; /* behind it, as in ON CONFLICT ... SET x = ? */
-        bool is_plain;     /* a bare INSERT INTO or REPLACE INTO, not INSERT IGNORE, of nothing but placeholders,
-                              literals and names: the value of a call, subquery or variable could depend on the row before */
-        bool has_tail;     /* something stands behind it: ON CONFLICT, ON DUPLICATE KEY, RETURNING */
-        bool returns_rows; /* by RETURNING */
-} dal_driver_values;
-
-/**
- * Finds the row of an INSERT or REPLACE that has exactly one, for whoever makes of several such statements one.
- *
- * The text is as the core rewrites it for a driver with that kind of placeholder. What is run as one statement
- * differs from several in this: it takes effect as a whole or not at all, gives the first of the generated ids, and
- * where it has a tail the engine may refuse two rows with the same key.
- *
- * @return false where it is no such statement or is not surely one. Threads: any. Blocks: no.
- */
-bool dal_driver_find_values(dal_placeholder placeholder, uint32_t sql_syntax, const char *text, size_t size,
-                            dal_driver_values *out);
 
 /**
  * Finds the driver of a scheme; the whole word is compared.
