@@ -180,3 +180,13 @@ dal_status dal_driver_resolve_dsn(const dal_driver *driver, const dal_dsn *dsn, 
                 base = NULL;
         return dal__dsn_derive(dsn, base, dbname, &rules, out, err);
 }
+
+uint64_t dal_driver_server_number(const char *name)
+{
+        uint64_t hash = 0xcbf29ce484222325u;
+
+        /* Source: FNV-1a, draft-eastlake-fnv */
+        for (; *name; name++)
+                hash = (hash ^ (unsigned char)*name) * 0x100000001b3u;
+        return hash ? hash : 1;
+}

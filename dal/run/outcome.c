@@ -293,15 +293,22 @@ static dal_status ask_any(dal_conn *conn, const dal__outcome_case *lost, const d
                                                                   : ask(conn, lost, token, out, err);
 }
 
-/* What the old session has open would hold the insert up. That it can't be ended is no reason to give up. */
-static dal_status fence(dal_conn *conn, const dal__outcome_case *lost, dal_error *err)
+/*
+ * What the old session has open would hold the insert up. That it can't be ended is no reason to give up; nor that
+ * another server has taken over, where its number may be anybody's.
+ */
+static bool fence(dal_conn *conn, const dal__outcome_case *lost, dal_error *err)
 {
         int64_t age = dal_clock_now() - lost->sent_at;
+        uint64_t server = dal_conn_info(conn)->server;
 
         if (!lost->session_id)
-                return DAL_OK;
+                return true;
+        if (lost->server && server && lost->server != server)
+                return false;
         return dal__conn_end_session(conn, lost->session_id, (uint32_t)(age / 1000000),
-                                     dal_clock_earlier(dal_clock_after_ms(TRY_MS), lost->deadline), err);
+                                     dal_clock_earlier(dal_clock_after_ms(TRY_MS), lost->deadline),
+                                     err) == DAL_OK;
 }
 
 /* A connection in the place of the lost one. */
@@ -361,7 +368,7 @@ dal_status dal__outcome_resolve(const dal__outcome_case *lost, dal_conn **conn, 
         for (;;) {
                 s = reconnect(lost, conn, &failure);
                 if (s == DAL_OK && !fenced)
-                        fenced = fence(*conn, lost, &failure) == DAL_OK;
+                        fenced = fence(*conn, lost, &failure);
                 if (s == DAL_OK)
                         s = dal__conn_is_broken(*conn) ? DAL_ERR_CONN
                                                        : ask_any(*conn, lost, &token, out, &failure);

@@ -56,6 +56,7 @@ typedef struct dal__outcome_case {
         const char *table;
         const char *token;   /* hex */
         uint64_t session_id; /* where it was sent; 0 = not known */
+        uint64_t server;     /* of that session; 0 = not known */
         int64_t sent_at;     /* not later than the COMMIT left, by the clock */
         dal_deadline deadline;
 } dal__outcome_case;

@@ -93,6 +93,7 @@ dal_status dal__cluster_settle(const char *here, dal__shard *shard, dal_tx *tx, 
                                   .table = tx->outcome_table,
                                   .token = tx->token,
                                   .session_id = tx->session_id,
+                                  .server = dal_conn_info(tx->conn)->server,
                                   .sent_at = tx->commit_at,
                                   .deadline = tx->deadline};
         dal_outcome outcome;

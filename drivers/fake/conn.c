@@ -202,6 +202,7 @@ static void fake_info(void *state, dal_driver_info *out)
         pthread_mutex_lock(&conn->server->lock);
         out->dialect = conn->server->dialect;
         out->max_prepared = conn->server->max_prepared;
+        out->server = conn->server->identity;
         pthread_mutex_unlock(&conn->server->lock);
         snprintf(out->engine, sizeof out->engine, "%s", conn->modal ? "fakemodal" : "fake");
         snprintf(out->version, sizeof out->version, "1");
@@ -229,6 +230,9 @@ static dal_status fake_end_session(void *state, uint64_t session_id, uint32_t mi
         (void)min_age_ms;
         (void)deadline;
         (void)err;
+        pthread_mutex_lock(&conn->server->lock);
+        dal__fake_journal_locked(conn->server, conn->number, "END SESSION", DAL_CLASS_NONE);
+        pthread_mutex_unlock(&conn->server->lock);
         dal_fake_kill(conn->server, session_id);
         return DAL_OK;
 }

@@ -123,6 +123,7 @@ struct dal_fake_server {
         bool has_outcomes;
         dal_dialect dialect;
         uint32_t max_prepared;
+        uint64_t identity;
         uint64_t n_sessions;
         uint64_t n_versions;
         fake_conn *sessions;

@@ -76,6 +76,13 @@ void dal_fake_set_dialect(dal_fake_server *server, dal_dialect dialect)
         pthread_mutex_unlock(&server->lock);
 }
 
+void dal_fake_set_identity(dal_fake_server *server, uint64_t identity)
+{
+        pthread_mutex_lock(&server->lock);
+        server->identity = identity;
+        pthread_mutex_unlock(&server->lock);
+}
+
 void dal_fake_set_max_prepared(dal_fake_server *server, uint32_t max_prepared)
 {
         pthread_mutex_lock(&server->lock);

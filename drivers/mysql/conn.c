@@ -91,8 +91,10 @@ dal_status dal__mysql_check_size(const dal__mysql_conn *conn, uint64_t size, dal
 static dal_status read_limits(dal__mysql_conn *conn, dal_deadline deadline, dal_error *err)
 {
         static const char *const texts[] = {
-                "SELECT @@max_allowed_packet, CONNECTION_ID(), @@max_prepared_stmt_count, NULL",
-                "SELECT @@max_allowed_packet, CONNECTION_ID(), @@max_prepared_stmt_count, CURRENT_ROLE()"};
+                "SELECT @@max_allowed_packet, CONNECTION_ID(), @@max_prepared_stmt_count, "
+                "CONCAT_WS('/', @@hostname, @@port, @@server_uuid), NULL",
+                "SELECT @@max_allowed_packet, CONNECTION_ID(), @@max_prepared_stmt_count, "
+                "CONCAT_WS('/', @@hostname, @@port, @@server_id), CURRENT_ROLE()"};
         const char *sql = texts[conn->dialect == DAL_DIALECT_mariadb];
         MYSQL_RES *rows = NULL;
         MYSQL_ROW row = NULL;
@@ -112,7 +114,9 @@ static dal_status read_limits(dal__mysql_conn *conn, dal_deadline deadline, dal_
                 conn->session_id = strtoull(row[1], NULL, 10);
         if (row && row[2])
                 conn->max_prepared = (uint32_t)strtoul(row[2], NULL, 10);
-        if (row && row[3] && !(conn->role = dal_mem_strdup(row[3], strlen(row[3]))))
+        if (row && row[3])
+                conn->server = dal_driver_server_number(row[3]);
+        if (row && row[4] && !(conn->role = dal_mem_strdup(row[4], strlen(row[4]))))
                 s = dal_error_set(err, DAL_CLASS_NO_MEMORY, "out of memory for a connection");
         mysql_free_result(rows);
         return s;
@@ -446,6 +450,7 @@ static void mysql_slot_info(void *state, dal_driver_info *out)
         (void)snprintf(out->client, sizeof out->client, "%s %s",
                        MYSQL_IS_CONNECTOR_C ? "libmariadb" : "libmysqlclient", mysql_get_client_info());
         out->session_id = conn->session_id;
+        out->server = conn->server;
         out->tls = conn->call.tls;
         out->max_prepared = conn->max_prepared;
 }

@@ -361,6 +361,7 @@ struct dal__mysql_conn {
         dal__mysql_call call;
         dal__mysql_watchdog *watchdog;
         uint64_t session_id;
+        uint64_t server;   /* see dal_driver_info */
         int64_t opened_at; /* by dal_clock_now() */
         uint64_t max_packet;   /* the server's max_allowed_packet */
         uint32_t max_prepared; /* its max_prepared_stmt_count */

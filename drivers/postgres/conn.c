@@ -138,7 +138,9 @@ static void pg_info(void *state, dal_driver_info *out)
 {
         dal__postgres_conn *conn = state;
         const char *version = PQparameterStatus(conn->pg, "server_version");
+        const char *address = PQhostaddr(conn->pg);
         int library = PQlibVersion();
+        char server[128];
 
         memset(out, 0, sizeof *out);
         out->dialect = DAL_DIALECT_postgres;
@@ -146,6 +148,10 @@ static void pg_info(void *state, dal_driver_info *out)
         snprintf(out->version, sizeof out->version, "%s", version ? version : "");
         snprintf(out->client, sizeof out->client, "libpq %d.%d", library / 10000, library % 10000);
         out->session_id = (uint32_t)PQbackendPID(conn->pg); /* a pooler makes up any 32 bits */
+        /* The system identifier is the same on a standby, and to ask for it would cost a round trip. */
+        snprintf(server, sizeof server, "%s/%s", address && address[0] ? address : PQhost(conn->pg),
+                 PQport(conn->pg));
+        out->server = dal_driver_server_number(server);
         out->tls = conn->tls;
 }
 

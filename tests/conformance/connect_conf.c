@@ -29,6 +29,14 @@ static void connect__tells_the_facts(struct conf *c)
         assert_int_equal(dal_conn_tx_state(c->conn), DAL_TX_STATE_IDLE);
         if (c->q->has_login)
                 assert_true(info->session_id != 0);
+        if (c->q->has_port) {
+                dal_conn *other = conf_open(c, NULL);
+
+                assert_true(info->server != 0);
+                assert_true(dal_conn_info(other)->server == info->server);
+                assert_true(dal_conn_info(other)->session_id != info->session_id);
+                dal_conn_close(other);
+        }
         OK(dal_conn_ping(c->conn, SOON, &c->err));
 }
 

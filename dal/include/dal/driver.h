@@ -139,6 +139,7 @@ typedef struct dal_driver_info {
         char client[64];          /* the client library's name and version */
         uint64_t session_id;      /* backend pid or thread id; 0 if none */
         bool tls;                 /* the session is encrypted */
+        uint64_t server;          /* which of several answered: see driver_outcome.h; 0 = not known */
         uint32_t max_prepared;    /* prepared statements that all sessions of the server share; 0 = no limit */
 } dal_driver_info;
 

@@ -45,6 +45,12 @@ typedef const char *dal_driver_number_query_fn(void *conn, bool state);
 typedef dal_status dal_driver_end_session_fn(void *conn, uint64_t session_id, uint32_t min_age_ms,
                                              dal_deadline deadline, dal_error *err);
 
+/**
+ * Makes the number of dal_driver_info.server out of what names a server: by it is known whether a session's number,
+ * after a fail-over, is still that of the same session. Never 0. Threads: any. Blocks: no.
+ */
+uint64_t dal_driver_server_number(const char *name);
+
 DAL_END_DECLS
 
 #endif

@@ -69,6 +69,8 @@ void dal_fake_url_modal(const dal_fake_server *server, char out[DAL_FAKE_URL_SIZ
 void dal_fake_set_dialect(dal_fake_server *server, dal_dialect dialect);
 /** Sets dal_driver_info.max_prepared of new connections; 0, no limit, at first. Nothing is refused beyond it. */
 void dal_fake_set_max_prepared(dal_fake_server *server, uint32_t max_prepared);
+/** Sets dal_driver_info.server of new connections, as if another server had taken over; 0, not known, at first. */
+void dal_fake_set_identity(dal_fake_server *server, uint64_t identity);
 /**
  * Gives the server a table dal_outcome (see dal/outcome.h) and the answers for it. In the store its rows have the last
  * eight bytes of the token for a key, and one cell: the state.
