@@ -70,6 +70,20 @@ dal_status dal__conn_rollback_to(dal_conn *conn, uint32_t number, dal_deadline d
 dal_status dal__conn_send_query(dal_conn *conn, const dal_stmt *stmt, dal_params params,
                                 dal_deadline deadline, dal_error *err);
 dal_status dal__conn_take_rows(dal_conn *conn, dal_rows **out, dal_error *err);
+/* Says whether the first of these two really sends; else the query is run when its rows are taken. */
+bool dal__conn_sends_ahead(const dal_conn *conn);
+/* What the next step, taking the rows or fetching one, would have to wait for. No I/O but reading what has come. */
+typedef enum dal__conn_wait {
+        DAL__CONN_READY,   /* nothing */
+        DAL__CONN_WAITS,   /* *fd_out */
+        DAL__CONN_UNKNOWN  /* the driver can't tell */
+} dal__conn_wait;
+dal__conn_wait dal__conn_waits_for(dal_conn *conn, int *fd_out, bool *want_write_out);
+/*
+ * Nobody wants the rest of what was sent: what still runs is canceled if it only reads or its time is up, and releasing
+ * the connection then waits until `grace` at most.
+ */
+void dal__conn_abandon(dal_conn *conn, const dal_stmt *stmt, dal_deadline grace);
 
 /*
  * As dal_conn_commit() with a token of 32 hex digits, NULL for none, that is written to `table` with it if the

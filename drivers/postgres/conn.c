@@ -109,7 +109,8 @@ static int pg_readiness(void *state, bool *want_write_out)
 
         *want_write_out = false; /* flush has sent all */
         /* What has arrived already is not announced by poll() again. */
-        if (!conn->pg || conn->broken || (conn->open && dal__postgres_is_ready(conn, 0)))
+        if (!conn->pg || conn->broken || !conn->open || conn->i_row < conn->n_rows ||
+            dal__postgres_is_ready(conn, 0))
                 return -1;
         return PQsocket(conn->pg);
 }

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/* Many connections at once, for a fan-out: which of them to wait for, and how to leave one in mid-answer. */
+
+#include "conn/conn_state.h"
+
+bool dal__conn_sends_ahead(const dal_conn *conn)
+{
+        return conn->driver->caps & DAL_CAP_PIPELINE;
+}
+
+dal__conn_wait dal__conn_waits_for(dal_conn *conn, int *fd_out, bool *want_write_out)
+{
+        const dal_driver *driver = conn->driver;
+
+        *want_write_out = false;
+        if (conn->broken || !(conn->awaiting || conn->rows_open))
+                return DAL__CONN_READY; /* whoever asks hears at once what there is to hear */
+        if (!driver->readiness)
+                return DAL__CONN_UNKNOWN;
+        *fd_out = driver->readiness(conn->state, want_write_out);
+        return *fd_out < 0 ? DAL__CONN_READY : DAL__CONN_WAITS;
+}
+
+void dal__conn_abandon(dal_conn *conn, const dal_stmt *stmt, dal_deadline grace)
+{
+        dal_deadline until = dal_clock_earlier(conn->rows_deadline, grace);
+        bool may_cancel = dal_clock_passed(conn->rows_deadline) || dal__conn_is_read(conn, stmt);
+        bool want_write;
+        int fd;
+
+        if (conn->broken || !(conn->awaiting || conn->rows_open) || !may_cancel)
+                return; /* a write is awaited: it may be what the caller is about */
+        if (conn->driver->cancel && dal__conn_waits_for(conn, &fd, &want_write) == DAL__CONN_WAITS &&
+            conn->driver->cancel(conn->state, grace, NULL) == DAL_OK)
+                until = grace; /* its last word is worth a moment even after the time is up */
+        conn->rows_deadline = until;
+}
