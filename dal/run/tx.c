@@ -271,7 +271,8 @@ static void undo_nested(dal_tx *outer, uint32_t number, dal_error *failure, cons
 
         if (outer->failure.status == DAL_OK && failure->retry_tx)
                 outer->failure = *failure; /* contention that the function itself found */
-        if (outer->failure.status && !is_contained(&outer->failure))
+        /* What only says that the transaction is gone may hide why: the connection was lost behind the answer. */
+        if (outer->failure.status && (outer->failure.retry_tx || outer->failure.conn_gone))
                 return;
         if (dal__conn_rollback_to(outer->conn, number, outer->deadline, &lost) == DAL_OK) {
                 outer->failure = *before;

@@ -176,6 +176,46 @@ static void transactions__a_failure_stands_though_the_connection_is_lost_behind_
         conf_proxy_free(l.proxy);
 }
 
+static dal_status add_again_and_cut(dal_tx *tx, void *arg, dal_error *err)
+{
+        struct loser *l = arg;
+
+        if (l->n_calls == 1)
+                conf_proxy_cut_before(l->proxy, l->c->q->answer_end, l->c->q->answer_end_size);
+        return dal_tx_exec(tx, &conf_add_account, DAL_PARAMS(dal_int64(1), dal_int64(1)), NULL, err);
+}
+
+static dal_status add_and_try_again(dal_tx *tx, void *arg, dal_error *err)
+{
+        dal_status s = dal_tx_exec(tx, &conf_add_account, DAL_PARAMS(dal_int64(1), dal_int64(1)), NULL, err);
+
+        ((struct loser *)arg)->n_calls++;
+        if (s == DAL_OK)
+                s = dal_tx_run(tx, add_again_and_cut, arg, err);
+        if (s != DAL_ERR_CONSTRAINT)
+                return s;
+        return dal_tx_exec(tx, &conf_add_account, DAL_PARAMS(dal_int64(2), dal_int64(1)), NULL, err);
+}
+
+/* The outer function can't go on without its connection: it hears of the loss, not of what was undone with it. */
+static void transactions__a_loss_behind_a_nested_failure_runs_it_all_again(struct conf *c)
+{
+        const dal_driver *drivers[1] = {c->driver};
+        struct loser l = {.c = c};
+        dal_cluster *cluster = NULL;
+        char url[1200];
+
+        if (!c->q->answer_end)
+                return;
+        l.proxy = conf_proxy_new(c, url, sizeof url);
+        OK(dal_cluster_open(url, drivers, 1, NULL, &cluster, &c->err));
+        OK(dal_cluster_run(cluster, dal_key_int64(1), NULL, add_and_try_again, &l, &c->err));
+        assert_int_equal(l.n_calls, 2);
+        assert_int_equal(count(c), 2);
+        OK(dal_cluster_close(cluster, 5000, &c->err));
+        conf_proxy_free(l.proxy);
+}
+
 /* --- A serialization failure that COMMIT finds ------------------------------------------------------------- */
 
 static const dal_stmt sum_of_all = DAL_STMT("sum_of_all", "SELECT SUM(balance) FROM conf_account",
@@ -240,6 +280,7 @@ const struct conf_case transactions_end_conf[] = {
         CONF_CASE(transactions__commit_answered_by_rollback_is_an_error),
         CONF_CASE(transactions__a_lost_answer_to_commit_is_in_doubt),
         CONF_CASE(transactions__a_failure_stands_though_the_connection_is_lost_behind_it),
+        CONF_CASE(transactions__a_loss_behind_a_nested_failure_runs_it_all_again),
         CONF_CASE(transactions__serialization_failure_at_commit_runs_it_again),
         {NULL, NULL},
 };
