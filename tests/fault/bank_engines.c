@@ -32,12 +32,8 @@ static const char *const mysql_read_only[] = {"SET GLOBAL read_only = 1", NULL};
 static const char *const mysql_read_write[] = {"SET GLOBAL read_only = 0", NULL};
 
 #define MYSQL_QUERIES                                                                                        \
-        .ddl = common_ddl, .is_server = true, .protocol = WIRE_MYSQL,                                        \
-        .left_open = "SELECT count(*) FROM information_schema.innodb_trx t"                                  \
-                     " JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id"                \
-                     " WHERE p.user = 'bank'",                                                               \
-        .sessions = "SELECT id FROM information_schema.processlist WHERE user = 'bank'",                     \
-        .end_session = "KILL %lld", .read_only_on = mysql_read_only, .read_only_off = mysql_read_write
+        .ddl = common_ddl, .is_server = true, .protocol = WIRE_MYSQL, .end_session = "KILL %lld",            \
+        .read_only_on = mysql_read_only, .read_only_off = mysql_read_write
 
 static const struct bank_engine engines[] = {
         {.name = "sqlite", .driver = dal_driver_sqlite, .ddl = common_ddl},
@@ -52,8 +48,24 @@ static const struct bank_engine engines[] = {
          .end_session = "SELECT pg_terminate_backend(%lld)",
          .read_only_on = postgres_read_only,
          .read_only_off = postgres_read_write},
-        {.name = "mysql", .driver = dal_driver_mysql, MYSQL_QUERIES},
-        {.name = "mariadb", .driver = dal_driver_mysql, MYSQL_QUERIES},
+        /*
+         * Not the process list: it converts the texts of all sessions, and fails (3854) when one carries a binary
+         * value.
+         */
+        {.name = "mysql",
+         .driver = dal_driver_mysql,
+         .left_open = "SELECT count(*) FROM information_schema.innodb_trx t"
+                      " JOIN performance_schema.threads p ON p.processlist_id = t.trx_mysql_thread_id"
+                      " WHERE p.processlist_user = 'bank'",
+         .sessions = "SELECT processlist_id FROM performance_schema.threads WHERE processlist_user = 'bank'",
+         MYSQL_QUERIES},
+        {.name = "mariadb",
+         .driver = dal_driver_mysql,
+         .left_open = "SELECT count(*) FROM information_schema.innodb_trx t"
+                      " JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id"
+                      " WHERE p.user = 'bank'",
+         .sessions = "SELECT id FROM information_schema.processlist WHERE user = 'bank'",
+         MYSQL_QUERIES},
 };
 
 const struct bank_engine *bank_find_engine(const char *name)

@@ -11,7 +11,10 @@ static const dal_stmt sessions = DAL_STMT(
         "sessions", "SELECT 0 AS id WHERE 1 = 0",
         .postgres = "SELECT pid::bigint FROM pg_stat_activity WHERE pid <> pg_backend_pid() "
                     "AND application_name = ?",
-        .mysql = "SELECT id FROM information_schema.processlist WHERE id <> CONNECTION_ID() AND db = ?");
+        /* Not the process list: it converts the texts of all sessions, and fails (3854) at a binary value in one. */
+        .mysql = "SELECT processlist_id FROM performance_schema.threads "
+                 "WHERE processlist_id <> CONNECTION_ID() AND processlist_db = ?",
+        .mariadb = "SELECT id FROM information_schema.processlist WHERE id <> CONNECTION_ID() AND db = ?");
 
 static dal_status kill_one(struct conf *c, dal_conn *conn, int64_t id, dal_error *err)
 {
