@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Life of a connection, and the driver's tables at the foot. */
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -172,9 +173,14 @@ static dal_status fake_cancel(void *state, dal_deadline deadline, dal_error *err
 
 static int fake_readiness(void *state, bool *want_write_out)
 {
-        (void)state;
+        const fake_conn *conn = state;
+        struct pollfd gate = {-1, POLLIN, 0};
+
         *want_write_out = false;
-        return -1;
+        pthread_mutex_lock(&conn->server->lock);
+        gate.fd = conn->server->gate;
+        pthread_mutex_unlock(&conn->server->lock);
+        return gate.fd < 0 || poll(&gate, 1, 0) != 0 ? -1 : gate.fd;
 }
 
 static dal_tx_state fake_tx_state(void *state)

@@ -17,6 +17,7 @@ dal_fake_server *dal_fake_new(void)
 
         if (!server)
                 return NULL;
+        server->gate = -1;
         if (pthread_mutex_init(&server->lock, NULL) != 0)
                 goto no_lock;
         if (pthread_condattr_init(&attr) != 0)
@@ -87,6 +88,13 @@ void dal_fake_set_max_prepared(dal_fake_server *server, uint32_t max_prepared)
 {
         pthread_mutex_lock(&server->lock);
         server->max_prepared = max_prepared;
+        pthread_mutex_unlock(&server->lock);
+}
+
+void dal_fake_set_gate(dal_fake_server *server, int fd)
+{
+        pthread_mutex_lock(&server->lock);
+        server->gate = fd;
         pthread_mutex_unlock(&server->lock);
 }
 

@@ -72,6 +72,11 @@ void dal_fake_set_max_prepared(dal_fake_server *server, uint32_t max_prepared);
 /** Sets dal_driver_info.server of new connections, as if another server had taken over; 0, not known, at first. */
 void dal_fake_set_identity(dal_fake_server *server, uint64_t identity);
 /**
+ * Gives the connections a descriptor to wait for: they are ready for the next result or row while it can be read. Nothing
+ * is read from it, and whoever asks without waiting is answered. -1, always ready, at first.
+ */
+void dal_fake_set_gate(dal_fake_server *server, int fd);
+/**
  * Gives the server a table dal_outcome (see dal/outcome.h) and the answers for it. In the store its rows have the last
  * eight bytes of the token for a key, and one cell: the state.
  *
