@@ -297,14 +297,14 @@ no_memory:
 }
 
 /* Every slot must belong to one of the shards that are asked: else rows would be missing, and nobody would know. */
-static dal_status check_coverage(const dal__fanout *fanout, dal_error *err)
+static dal_status check_coverage(const dal__fanout *fanout, const dal_cluster *cluster, dal_error *err)
 {
         uint64_t asked[DAL__MAX_SHARDS / 64] = {0};
 
         for (uint32_t i = 0; i < fanout->n_legs; i++)
                 asked[fanout->legs[i].number / 64] |= UINT64_C(1) << fanout->legs[i].number % 64;
         for (uint32_t slot = 0; slot < DAL_N_SLOTS; slot++) {
-                uint16_t number = dal__map_shard(&fanout->cluster->map, (uint16_t)slot);
+                uint16_t number = dal__map_shard(&cluster->map, (uint16_t)slot);
 
                 if (number < DAL__MAX_SHARDS && asked[number / 64] >> number % 64 & 1)
                         continue;
@@ -312,8 +312,7 @@ static dal_status check_coverage(const dal__fanout *fanout, dal_error *err)
                               "slot %u belongs to none of the %u shards, so the answer would not be whole: "
                               "see dalctl cluster show",
                               slot, fanout->n_legs);
-                if (err)
-                        err->not_sent = true;
+                err->not_sent = true;
                 return DAL_ERR_ROUTE;
         }
         return DAL_OK;
@@ -351,6 +350,29 @@ static dal_status send_legs(dal__fanout *fanout, dal_error *err)
         return s || any_sent ? s : send_leg(fanout, &fanout->legs[0], err);
 }
 
+/* A fan-out to all shards there are. One that joined, and got its first slot, in mid-count makes it count again. */
+static dal_status cover(dal_cluster *cluster, const dal_fanout_options *options, dal__fanout **out,
+                        dal_error *err)
+{
+        for (;;) {
+                dal_error refusal; /* filled by a failure only */
+                uint32_t n;
+
+                *out = new_fanout(cluster, options, err);
+                if (!*out)
+                        return DAL_ERR_NOMEM;
+                if (check_coverage(*out, cluster, &refusal) == DAL_OK)
+                        return DAL_OK;
+                n = (*out)->n_legs;
+                close_fanout(&(*out)->rows);
+                if (n != atomic_load(&cluster->n_shards))
+                        continue;
+                if (err)
+                        *err = refusal;
+                return refusal.status;
+        }
+}
+
 /* Takes the first result to come, or what a merge needs. */
 static dal_status begin(dal__fanout *fanout, dal_error *err)
 {
@@ -366,19 +388,17 @@ static dal_status begin(dal__fanout *fanout, dal_error *err)
 static dal_status open_fanout(const char *here, dal_cluster *cluster, const dal_fanout_options *options,
                               const dal_stmt *stmt, dal_params params, dal_rows **out, dal_error *err)
 {
-        dal__fanout *fanout = new_fanout(cluster, options, err);
-        dal_status s;
+        dal__fanout *fanout;
+        dal_status s = cover(cluster, options, &fanout, err);
 
-        if (!fanout)
-                return DAL_ERR_NOMEM;
+        if (s)
+                return s;
         fanout->here = here;
         fanout->cluster = cluster;
         fanout->stmt = stmt;
         fanout->deadline = dal__cluster_deadline(cluster, options->timeout_ms);
         fanout->params = params;
-        s = check_coverage(fanout, err);
-        if (s == DAL_OK)
-                s = send_legs(fanout, err);
+        s = send_legs(fanout, err);
         if (s == DAL_OK)
                 s = keep_params(fanout, err);
         if (s == DAL_OK)
