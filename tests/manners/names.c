@@ -79,10 +79,7 @@ static const dal_stmt running = DAL_STMT(
         "running", "SELECT 0 AS nothing",
         .postgres =
                 "SELECT COUNT(*) FROM pg_stat_activity WHERE pid = ? AND state = 'active' AND query LIKE ?",
-        .mysql = "SELECT COUNT(*) FROM performance_schema.threads WHERE processlist_id = ? AND "
-                 "processlist_info "
-                 "LIKE ?",
-        .mariadb = "SELECT COUNT(*) FROM information_schema.processlist WHERE id = ? AND info LIKE ?");
+        .mysql = "SELECT COUNT(*) FROM information_schema.processlist WHERE id = ? AND info LIKE ?");
 
 /* Waits until the server says that the session runs a text like this. */
 static void wait_for(struct conf *c, uint64_t session_id, const char *pattern)
