@@ -128,6 +128,17 @@ dal_status dal__conn_open_mode(const dal_driver *driver, const dal_dsn *dsn, con
         return DAL_OK;
 }
 
+static dal_status own_alone(dal_conn **conn, dal_error *err)
+{
+        dal__stmt_cache_limit(&(*conn)->cache, (*conn)->info.max_prepared, 1);
+        (*conn)->lone = dal__conn_mark_process(&(*conn)->process);
+        if ((*conn)->lone)
+                return DAL_OK;
+        dal_conn_close(*conn);
+        *conn = NULL;
+        return dal_error_set(err, DAL_CLASS_NO_MEMORY, "out of memory for a connection");
+}
+
 dal_status dal_conn_open(const dal_driver *driver, const dal_dsn *dsn, const dal_conn_options *options,
                          dal_deadline deadline, dal_conn **out, dal_error *err)
 {
@@ -138,15 +149,18 @@ dal_status dal_conn_open(const dal_driver *driver, const dal_dsn *dsn, const dal
         if (s == DAL_OK)
                 s = dal__conn_open_mode(driver, resolved, options, false, deadline, out, err);
         if (s == DAL_OK)
-                dal__stmt_cache_limit(&(*out)->cache, (*out)->info.max_prepared, 1);
+                s = own_alone(out, err);
         dal_dsn_free(resolved);
         return s;
 }
 
 void dal_conn_close(dal_conn *conn)
 {
-        if (!conn)
+        /* In a child even a goodbye would be heard as the parent's: what is there stays until the child ends. */
+        if (!conn || dal__conn_is_forked(conn))
                 return;
+        if (conn->lone)
+                dal__conn_unmark_process(&conn->process);
         dal__conn_drop_pending(conn, 0);
         dal_mem_free(conn->pending);
         dal_mem_free((void *)(uintptr_t)conn->dynamic_stmt.text);

@@ -5,6 +5,7 @@
 #include <dal/conn.h>
 
 #include <stdatomic.h>
+#include <sys/types.h>
 
 /* What the pool and the transaction rooms need of a connection beyond its public face. */
 
@@ -130,5 +131,21 @@ void dal__conn_lend_rows(dal_conn *conn, uint16_t shard, void (*hook)(dal_conn *
 bool dal__conn_is_read(dal_conn *conn, const dal_stmt *stmt);
 /* Says whether a statement that was refused outside a transaction has done nothing at all. */
 bool dal__conn_is_atomic(dal_conn *conn, const dal_stmt *stmt);
+
+/* Which process opened something: see conn_fork.c. */
+typedef struct dal__conn_process {
+        volatile char *mark; /* 1 in that process, 0 in its children; NULL = not marked, or the kernel can't */
+        pid_t pid;
+} dal__conn_process;
+
+/* Marks this process as the owner; false when there is no memory. */
+bool dal__conn_mark_process(dal__conn_process *process);
+void dal__conn_unmark_process(dal__conn_process *process);
+bool dal__conn_has_other_pid(const dal__conn_process *process);
+/* Says whether this is a child of the owner. No system call where the kernel helps. */
+static inline bool dal__conn_is_other_process(const dal__conn_process *process)
+{
+        return process->mark ? *process->mark == 0 : dal__conn_has_other_pid(process);
+}
 
 #endif

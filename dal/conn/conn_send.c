@@ -104,8 +104,19 @@ dal_status dal__conn_refuse(dal_conn *conn, dal_error_class error_class, const c
         return dal_error_class_status(error_class);
 }
 
+dal_status dal__conn_refuse_forked(dal_conn *conn, dal_error *err)
+{
+        return dal__conn_refuse(
+                conn, DAL_CLASS_STATE,
+                "this connection was opened before fork(): it belongs to the parent process; open a "
+                "new one in the child",
+                err);
+}
+
 dal_status dal__conn_check_usable(dal_conn *conn, dal_deadline deadline, dal_error *err)
 {
+        if (dal__conn_is_forked(conn))
+                return dal__conn_refuse_forked(conn, err);
         if (conn->broken) {
                 dal_status s = dal__conn_refuse(conn, DAL_CLASS_CONNECTION_LOST,
                                                 "this connection was lost earlier", err);
@@ -294,7 +305,7 @@ void dal__conn_finish_rows(dal_conn *conn)
 {
         if (conn->awaiting)
                 take_awaited(conn);
-        if (conn->rows_open && !conn->broken &&
+        if (conn->rows_open && !conn->broken && !dal__conn_is_forked(conn) &&
             conn->driver->discard(conn->state, conn->rows_deadline, &conn->scratch))
                 fail_discard(conn);
         conn->rows_open = false;

@@ -41,6 +41,7 @@ struct dal_conn {
         int64_t insert_id;
         uint32_t statement_timeout_ms, lock_timeout_ms;
         bool tx_mode;
+        bool lone;         /* of no pool: `process` is set, and each use must look at it */
         bool in_tx;        /* between begin and commit or rollback */
         bool tx_read_only; /* begun so */
         bool wrote;        /* the transaction, or else the last statement, may have written something */
@@ -53,6 +54,7 @@ struct dal_conn {
         dal_error_class broken_by;
         dal__conn_news *news;  /* of the pool; NULL without one */
         uint32_t schema_heard; /* of news->n_schema: what was prepared since is fresh */
+        dal__conn_process process; /* when lone: that opened it */
         dal_error tx_failure;  /* when tx_failed: what failed first */
 };
 
@@ -85,13 +87,19 @@ static inline dal_status dal__conn_check(dal_conn *conn, dal_deadline deadline, 
         dal_status s;
 
         /* An engine inside this process looks at the clock itself when it begins. */
-        if (!(conn->broken | conn->rows_open | conn->tx_failed) &&
+        if (!(conn->broken | conn->rows_open | conn->tx_failed | conn->lone) &&
             (fresh || (conn->driver->caps & DAL_CAP_EMBEDDED) || deadline == DAL_FOREVER ||
              dal_clock_now() < deadline))
                 return DAL_OK;
         s = dal__conn_check_usable(conn, deadline, err);
         return s ? s : dal__conn_check_not_failed(conn, err);
 }
+/* Says whether this is a child of the process that opened the connection: then it must not speak. */
+static inline bool dal__conn_is_forked(const dal_conn *conn)
+{
+        return conn->lone && dal__conn_is_other_process(&conn->process);
+}
+dal_status dal__conn_refuse_forked(dal_conn *conn, dal_error *err);
 /* Takes the failure of a request into the connection's own state, and into *err. */
 dal_status dal__conn_fail(dal_conn *conn, const dal_request *request, dal_error *failure, dal_error *err);
 /* Fills an error of the library's own, with nothing sent. */

@@ -199,6 +199,8 @@ dal_status dal_conn_rollback(dal_conn *conn, dal_deadline deadline, dal_error *e
         bool unsent = is_unsent(conn);
         dal_status s;
 
+        if (dal__conn_is_forked(conn))
+                return dal__conn_refuse_forked(conn, err);
         dal__conn_finish_rows(conn);
         end_tx(conn);
         if (conn->broken || unsent || conn->driver->tx_state(conn->state) == DAL_TX_STATE_IDLE)

@@ -64,7 +64,7 @@ static bool copy_all(dal_pool *pool, const dal_dsn *dsn, const dal_pool_options 
                 pool->service = dal_mem_strdup(options->conn.service, strlen(options->conn.service));
         pool->options.conn.service = pool->service;
         return pool->name && pool->slots && (pool->service || !options->conn.service) &&
-               dal__pool_mark_process(pool);
+               dal__conn_mark_process(&pool->process);
 }
 
 /* Locks that can't be made are lack of memory or of kernel objects; glibc's never fail. */
@@ -91,7 +91,7 @@ no_mutex:
 
 static void free_memory(dal_pool *pool)
 {
-        dal__pool_unmark_process(pool);
+        dal__conn_unmark_process(&pool->process);
         dal_dsn_free(pool->dsn);
         dal_mem_free(pool->name);
         dal_mem_free(pool->service);

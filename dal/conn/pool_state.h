@@ -72,8 +72,7 @@ struct dal_pool {
         dal_pool_options options; /* defaults filled in; times below in nanoseconds */
         int64_t connect_timeout, validate_after, max_idle, leak_after;
         bool has_modes;
-        volatile char *fork_mark; /* 1 in the process that made the pool, 0 in its children; may be NULL */
-        pid_t pid;
+        dal__conn_process process; /* that made the pool */
         pthread_condattr_t monotonic;
 
         _Atomic(dal__pool_slot *) parked;
@@ -168,15 +167,10 @@ void dal__pool_wake_by(dal_pool *pool, int64_t at);
 /* Wakes it if idle connections are missing. */
 void dal__pool_wake_to_fill(dal_pool *pool);
 
-/* pool_fork.c */
-/* Marks this process as the pool's; false when there is no memory. */
-bool dal__pool_mark_process(dal_pool *pool);
-void dal__pool_unmark_process(dal_pool *pool);
-bool dal__pool_has_other_pid(const dal_pool *pool);
-/* Says whether this is a child of the process that made the pool. No system call where the kernel helps. */
+/* Says whether this is a child of the process that made the pool. */
 static inline bool dal__pool_is_forked(const dal_pool *pool)
 {
-        return pool->fork_mark ? *pool->fork_mark == 0 : dal__pool_has_other_pid(pool);
+        return dal__conn_is_other_process(&pool->process);
 }
 
 /* pool_report.c; called with the lock held */

@@ -100,6 +100,54 @@ static void fork__a_child_is_refused_the_parents_cluster(struct conf *c)
         conf_cluster_end(c, cluster);
 }
 
+/* Closing says nothing either, not even where TLS has a goodbye of its own; 0 = all was as it should be. */
+static int use_the_parents_connection(struct conf *c, void *arg)
+{
+        dal_conn *conn = arg;
+        dal_rows *rows = NULL;
+        int64_t n = -1;
+        const dal_status answers[] = {
+                dal_conn_begin(conn, DAL_ISOLATION_DEFAULT, false, SOON, &c->err),
+                dal_conn_exec(conn, &conf_count_accounts, DAL_NO_PARAMS, SOON, &n, &c->err),
+                dal_conn_exec_dynamic(conn, "DELETE FROM conf_account", DAL_NO_PARAMS, SOON, &n, &c->err),
+                dal_conn_query(conn, &conf_all_accounts, DAL_NO_PARAMS, SOON, &rows, &c->err),
+                dal_conn_script(conn, "DELETE FROM conf_account", SOON, &c->err),
+                dal_conn_ping(conn, SOON, &c->err),
+                dal_conn_rollback(conn, SOON, &c->err),
+        };
+
+        for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++)
+                if (answers[i] != DAL_ERR_STATE)
+                        return (int)i + 1;
+        if (!strstr(c->err.message, "fork"))
+                return 20;
+        dal_conn_close(conn);
+        return 0;
+}
+
+static void fork__a_child_is_refused_the_parents_connection(struct conf *c)
+{
+        for (int tls = 0; tls < 2; tls++) {
+                dal_dsn *dsn = NULL;
+                dal_conn *conn = NULL;
+                char url[1200];
+
+                url_with_tls(c, url, sizeof url);
+                OK(dal_dsn_parse(tls ? url : c->url, &dsn, &c->err));
+                OK(dal_conn_open(c->driver, dsn, NULL, SOON, &conn, &c->err));
+                dal_dsn_free(dsn);
+                OK(dal_conn_begin(conn, DAL_ISOLATION_DEFAULT, false, SOON, &c->err));
+                OK(dal_conn_exec(conn, &conf_add_account, DAL_PARAMS(dal_int64(tls), dal_int64(1)), SOON,
+                                 NULL, &c->err));
+                assert_int_equal(run_child(c, use_the_parents_connection, conn, true), 0);
+                OK(dal_conn_exec(conn, &conf_add_account, DAL_PARAMS(dal_int64(10 + tls), dal_int64(1)), SOON,
+                                 NULL, &c->err));
+                OK(dal_conn_commit(conn, SOON, &c->err));
+                assert_int_equal(count(c), 2 * (tls + 1));
+                dal_conn_close(conn);
+        }
+}
+
 static int use_its_own(struct conf *c, void *arg)
 {
         (void)arg;
@@ -123,6 +171,7 @@ static void fork__a_child_may_open_its_own(struct conf *c)
 const struct conf_case fork_manners[] = {
         CONF_CASE(fork__a_child_that_ends_harms_no_session_of_the_parent),
         CONF_CASE(fork__a_child_is_refused_the_parents_cluster),
+        CONF_CASE(fork__a_child_is_refused_the_parents_connection),
         CONF_CASE(fork__a_child_may_open_its_own),
         {NULL, NULL},
 };

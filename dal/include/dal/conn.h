@@ -87,7 +87,12 @@ DAL_NODISCARD dal_status dal_conn_open(const dal_driver *driver, const dal_dsn *
                                        const dal_conn_options *options, dal_deadline deadline, dal_conn **out,
                                        dal_error *err);
 
-/** Closes a connection at once; an open transaction is rolled back by the server. Accepts NULL. */
+/**
+ * Closes a connection at once; an open transaction is rolled back by the server. Accepts NULL.
+ *
+ * In a child of fork() a connection of the parent does nothing: each call is refused (STATE), and closing it says nothing
+ * to the server; its memory stays until the child ends. Rows that were open before fork() must not be read there.
+ */
 void dal_conn_close(dal_conn *conn);
 
 /** Asks the server for a sign of life. Threads: the owner. Blocks: until the deadline. */

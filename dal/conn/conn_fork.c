@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 #define _DEFAULT_SOURCE /* MAP_ANONYMOUS and MADV_WIPEONFORK are not in POSIX */
-#include "conn/pool_state.h"
+#include "conn/conn_impl.h"
 
 #include <sys/mman.h>
 #include <unistd.h>
 
 /*
  * After fork() parent and child share every socket. If the child used or even closed a connection in good manners,
- * it would speak in the middle of the parent's conversation. So a child must leave the pool alone, and must be told.
+ * it would speak in the middle of the parent's conversation. So a child must leave both connections and pools alone, and must be told.
  * Comparing process numbers costs a system call each time; a page that the kernel empties in the child costs a read.
  */
-bool dal__pool_mark_process(dal_pool *pool)
+bool dal__conn_mark_process(dal__conn_process *process)
 {
-        pool->pid = getpid();
+        process->pid = getpid();
 #ifdef MADV_WIPEONFORK
         /* Source: madvise(2), Linux 4.14; older kernels answer EINVAL */
         size_t size = (size_t)sysconf(_SC_PAGESIZE);
@@ -24,20 +24,20 @@ bool dal__pool_mark_process(dal_pool *pool)
                 (void)munmap(page, size);
                 return true;
         }
-        pool->fork_mark = page;
-        *pool->fork_mark = 1;
+        process->mark = page;
+        *process->mark = 1;
 #endif
         return true;
 }
 
-void dal__pool_unmark_process(dal_pool *pool)
+void dal__conn_unmark_process(dal__conn_process *process)
 {
-        if (pool->fork_mark)
-                (void)munmap((void *)(uintptr_t)pool->fork_mark, (size_t)sysconf(_SC_PAGESIZE));
-        pool->fork_mark = NULL;
+        if (process->mark)
+                (void)munmap((void *)(uintptr_t)process->mark, (size_t)sysconf(_SC_PAGESIZE));
+        process->mark = NULL;
 }
 
-bool dal__pool_has_other_pid(const dal_pool *pool)
+bool dal__conn_has_other_pid(const dal__conn_process *process)
 {
-        return getpid() != pool->pid;
+        return getpid() != process->pid;
 }
