@@ -7,12 +7,14 @@
  * can do. A good call is one that was answered in time.
  */
 #include "bench.h"
+#include "svg.h"
 
 #include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include <dal/dal.h>
 #include <dal/drivers/fake.h>
 
 #define POOL_SIZE   8
@@ -59,12 +61,6 @@ typedef struct figures {
         double p50_ms, p99_ms, longest_refusal_ms;
 } figures;
 
-static void check(dal_status s, const dal_error *err)
-{
-        if (s)
-                bench_die(dal_error_status_name(s), err->message);
-}
-
 static void do_work(void *arg, dal_fake_call *call)
 {
         (void)arg;
@@ -87,11 +83,11 @@ static int call_once(dal_pool *pool, dal_deadline deadline)
 
         if (s == DAL_ERR_EXHAUSTED || s == DAL_ERR_TIMEOUT)
                 return dal_clock_passed(deadline) ? TIMED_OUT : REFUSED;
-        check(s, &err);
+        bench_check_status(s, &err);
         s = dal_conn_exec(conn, &work, DAL_NO_PARAMS, deadline, NULL, &err);
         dal_pool_release(pool, conn);
         if (s != DAL_OK && err.error_class != DAL_CLASS_DEADLINE)
-                check(s, &err);
+                bench_check_status(s, &err);
         return s == DAL_OK && !dal_clock_passed(deadline) ? GOOD : LATE;
 }
 
@@ -192,23 +188,15 @@ static void print(bool json, double load, const figures *o)
 static void draw(const char *path, const figures outcomes[N_LOADS])
 {
         double scale = 280.0 / (8 * CAPACITY);
-        FILE *f = fopen(path, "w");
+        char title[128];
+        FILE *f;
 
-        if (!f)
-                bench_die(path, "can't be written");
-        fprintf(f,
-                "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"680\" height=\"400\" "
-                "font-family=\"sans-serif\" "
-                "font-size=\"12\">\n<rect width=\"680\" height=\"400\" fill=\"white\"/>\n"
-                "<text x=\"40\" y=\"24\" font-size=\"14\">Calls a second by how they ended: pool of %d, %d "
-                "ms of "
-                "work, %d ms of time</text>\n",
-                POOL_SIZE, SERVICE_MS, DEADLINE_MS);
-        for (int i = 0; i < N_ENDS; i++)
-                fprintf(f,
-                        "<rect x=\"%d\" y=\"38\" width=\"10\" height=\"10\" fill=\"%s\"/><text x=\"%d\" "
-                        "y=\"47\">%s</text>\n",
-                        40 + i * 100, end_colours[i], 55 + i * 100, end_names[i]);
+        snprintf(title, sizeof title,
+                 "Calls a second by how they ended: pool of %d, %d ms of work, %d ms of time", POOL_SIZE,
+                 SERVICE_MS, DEADLINE_MS);
+        f = svg_begin(path, title);
+        for (size_t i = 0; i < N_ENDS; i++)
+                svg_legend(f, i, end_colours[i], end_names[i]);
         for (int i = 0; i < N_LOADS; i++) {
                 int x = 50 + i * 120;
 
@@ -226,10 +214,9 @@ static void draw(const char *path, const figures outcomes[N_LOADS])
         }
         fprintf(f,
                 "<path d=\"M40 345H650M40 %.1fH650\" stroke=\"#555\" stroke-dasharray=\"4 3\"/>"
-                "<text x=\"590\" y=\"%.1f\">capacity</text>\n</svg>\n",
+                "<text x=\"590\" y=\"%.1f\">capacity</text>\n",
                 345 - CAPACITY * scale, 341 - CAPACITY * scale);
-        if (fclose(f) != 0)
-                bench_die(path, "can't be written");
+        svg_end(f, path);
 }
 
 int main(int argc, char **argv)
@@ -248,8 +235,8 @@ int main(int argc, char **argv)
         dal_fake_url(server, url);
         options.name = "overload";
         options.max_size = POOL_SIZE;
-        check(dal_dsn_parse(url, &dsn, &err), &err);
-        check(dal_pool_new(dal_driver_fake(), dsn, &options, &pool, &err), &err);
+        bench_check_status(dal_dsn_parse(url, &dsn, &err), &err);
+        bench_check_status(dal_pool_new(dal_driver_fake(), dsn, &options, &pool, &err), &err);
         for (int i = 0; i < N_LOADS; i++) {
                 outcomes[i] = run_load(pool, loads[i]);
                 print(json, loads[i], &outcomes[i]);
@@ -257,8 +244,8 @@ int main(int argc, char **argv)
         if (argc > 1 + json)
                 draw(argv[1 + json], outcomes);
         dal_pool_close(pool);
-        check(dal_pool_drain(pool, dal_clock_after_ms(5000), &err), &err);
-        check(dal_pool_free(pool, &err), &err);
+        bench_check_status(dal_pool_drain(pool, dal_clock_after_ms(5000), &err), &err);
+        bench_check_status(dal_pool_free(pool, &err), &err);
         dal_dsn_free(dsn);
         dal_fake_free(server);
         return 0;
