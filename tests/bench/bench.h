@@ -98,12 +98,14 @@ typedef struct bench_group {
         size_t n_columns;
         long n;
         int rounds;
+        bool cpu_time; /* where nothing is waited for: other work on the machine disturbs it less than the clock's */
         void (*before)(void *arg), (*after)(void *arg, long n); /* each run, untimed; may be NULL */
         void *arg;
 } bench_group;
 
 #define BENCH_MAX_COLUMNS 8
-#define BENCH_MAX_ROUNDS  32
+#define BENCH_MAX_ROUNDS  64
+#define BENCH_NAME_SIZE   32 /* of a group */
 
 typedef struct bench_result {
         double ns[BENCH_MAX_COLUMNS];    /* of one operation, median; 0: not measured */

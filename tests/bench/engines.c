@@ -11,7 +11,6 @@
 #define N_QUICK_ROWS 20000
 #define N_INSERTS    10000
 #define ONE_WAY_NS   625000
-#define MAX_GROUP    32
 
 const bench_side *const bench_raw_sides[BENCH_N_ENGINES] = {&bench_raw_postgres, &bench_raw_mysql,
                                                             &bench_raw_mysql, &bench_raw_sqlite};
@@ -79,12 +78,13 @@ static size_t pick(const bench_run *r, const row *rows, size_t n_rows, long size
 static void compare(const bench_run *r, const char *name, bench_group *group, const char *const *urls,
                     size_t n_urls)
 {
-        char full_name[MAX_GROUP];
+        char full_name[BENCH_NAME_SIZE];
         bench_result result;
 
         snprintf(full_name, sizeof full_name, "%s%s%s", name, r->engine < BENCH_N_ENGINES ? "-" : "",
                  r->engine < BENCH_N_ENGINES ? r->engine_name : "");
         group->name = full_name;
+        group->cpu_time = r->engine == BENCH_SQLITE;
         bench_run_measure(r, group, urls, n_urls, &result);
         bench_print_group(&r->out, group, &result);
 }
@@ -222,7 +222,7 @@ void bench_run_batch(const bench_run *r)
         static const double sizes[] = {1, 10, 100, 1000};
         svg_line lines[BENCH_MAX_COLUMNS];
         bench_column columns[BENCH_MAX_COLUMNS];
-        char name[MAX_GROUP], title[128];
+        char name[BENCH_NAME_SIZE], title[128];
         bench_group group = {0};
 
         for (size_t k = 0; k < sizeof sizes / sizeof sizes[0]; k++) {
@@ -250,7 +250,7 @@ void bench_run_delay(const bench_run *r)
         bench_column columns[BENCH_MAX_COLUMNS];
         bench_group group = selects_group(r, ROWS(w3d), 100, columns);
         svg_line lines[BENCH_MAX_COLUMNS];
-        char name[MAX_GROUP], title[128], url[BENCH_URL_SIZE];
+        char name[BENCH_NAME_SIZE], title[128], url[BENCH_URL_SIZE];
         const char *const urls[] = {url};
 
         bench_proxy_url(proxy, r->urls[0], url);
@@ -323,7 +323,7 @@ void bench_run_w4(const bench_run *r)
                              .rounds = 5,
                              .n = r->quick ? N_QUICK_ROWS : N_SCAN_ROWS,
                              .columns = columns};
-        char name[MAX_GROUP];
+        char name[BENCH_NAME_SIZE];
 
         group.n_columns = pick(r, ROWS(w4), 1, columns);
         for (size_t i = 0; i < group.n_columns; i++)
@@ -368,7 +368,7 @@ void bench_run_trips(const bench_run *r)
         static const long sizes[] = {1, 10, 100};
         bench_proxy *proxy = bench_proxy_new(r->urls[0], 2 * ONE_WAY_NS);
         dal_conn *conn = bench_connect(r->urls[0]);
-        char name[MAX_GROUP], url[BENCH_URL_SIZE];
+        char name[BENCH_NAME_SIZE], url[BENCH_URL_SIZE];
         const char *const urls[] = {url};
         void *session;
 
@@ -386,7 +386,7 @@ void bench_run_trips(const bench_run *r)
                         bench_dal.work[BENCH_QUEUE](session, sizes[i], 1);
                         after_inserts(conn, sizes[i]);
                 }
-                snprintf(column, sizeof column, "dal, %ld queued writes", sizes[i]);
+                snprintf(column, sizeof column, "dal, queued writes: %ld", sizes[i]);
                 bench_print(&r->out, name, column, (double)(bench_proxy_round_trips(proxy) - before),
                             "round trips", r->engine == BENCH_PG ? 1 : 0, NULL);
         }

@@ -48,12 +48,13 @@ static void run_w5(const bench_run *r)
                 bench_column columns[] = {{"raw mutex", &bench_pool_mutex, BENCH_LEASE, n_threads, 0},
                                           {"raw futex", &bench_pool_futex, BENCH_LEASE, n_threads, 0},
                                           {"dal", &bench_pool_dal, BENCH_LEASE, n_threads, targets[k]}};
-                char name[MAX_GROUP];
+                char name[BENCH_NAME_SIZE];
                 bench_group group = {.name = name,
                                      .unit = "x raw",
                                      .base_unit = "ns a lease",
                                      .base_scale = 1,
                                      .rounds = 9,
+                                     .cpu_time = n_threads == 1,
                                      .n = r->quick ? 20000 : 200000,
                                      .columns = columns,
                                      .n_columns = 3};
@@ -75,6 +76,7 @@ static void run_growth_of(const bench_run *r, const char *name, const bench_side
         bench_column columns[BENCH_MAX_COLUMNS];
         char names[BENCH_MAX_COLUMNS][64];
         bench_group group = {.name = name,
+                             .cpu_time = true,
                              .unit = "x fewest",
                              .base_unit = "ns each",
                              .base_scale = 1,
@@ -107,6 +109,7 @@ static void run_slot(const bench_run *r)
         bench_column columns[] = {{"raw", &bench_map_raw, BENCH_LOCATE, 100, 0},
                                   {"dal", &bench_map_dal, BENCH_LOCATE, 100, 0}};
         bench_group group = {.name = "slot",
+                             .cpu_time = true,
                              .rounds = 15,
                              .n = r->quick ? 100000 : 2000000,
                              .columns = columns,

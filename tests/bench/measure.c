@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static int compare_doubles(const void *a, const void *b)
 {
@@ -21,6 +22,14 @@ static double median(const double *values, int n)
         return n % 2 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2;
 }
 
+static int64_t now_ns(bool cpu_time)
+{
+        struct timespec now;
+
+        (void)clock_gettime(cpu_time ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC, &now);
+        return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
 static double run_once(const bench_group *group, size_t i_column, void *session, long n)
 {
         const bench_column *column = &group->columns[i_column];
@@ -28,9 +37,9 @@ static double run_once(const bench_group *group, size_t i_column, void *session,
 
         if (group->before)
                 group->before(group->arg);
-        from = dal_clock_now();
+        from = now_ns(group->cpu_time);
         column->side->work[column->task](session, n, column->size);
-        to = dal_clock_now();
+        to = now_ns(group->cpu_time);
         if (group->after)
                 group->after(group->arg, n);
         return (double)(to - from) / (double)n;
