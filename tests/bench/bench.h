@@ -32,18 +32,19 @@ typedef enum bench_engine {
 
 /* What a side can do. Each does `n` operations, `size` at a time where that means something, and checks values. */
 typedef enum bench_task {
-        BENCH_SELECT,     /* point selects one after another */
-        BENCH_AHEAD,      /* point selects, a batch of them sent before the first answer is read */
-        BENCH_INSERT,     /* n rows in one transaction, row by row */
-        BENCH_QUEUE,      /* the same, nothing awaited before the end */
-        BENCH_BULK,       /* the same, by the engine's fast path */
-        BENCH_SCAN_WHOLE, /* n rows, received whole before the first is read */
-        BENCH_SCAN,       /* n rows as they arrive */
-        BENCH_EACH,       /* the same select on every database, one after another */
-        BENCH_EVERYWHERE, /* the same, in flight together */
-        BENCH_LEASE,      /* acquire and release of a connection by `size` threads */
-        BENCH_EXEC,       /* a statement on the fake driver; `size` shards or distinct statements */
-        BENCH_LOCATE,     /* from a key to the number of its shard */
+        BENCH_SELECT,      /* point selects one after another */
+        BENCH_AHEAD,       /* point selects, a batch of them sent before the first answer is read */
+        BENCH_INSERT,      /* n rows in one transaction, row by row */
+        BENCH_QUEUE,       /* the same, nothing awaited before the end */
+        BENCH_BULK,        /* the same, by the engine's fast path */
+        BENCH_SCAN_WHOLE,  /* n rows, received whole before the first is read */
+        BENCH_SCAN,        /* n rows as they arrive */
+        BENCH_EACH,        /* the same select on every database, one after another */
+        BENCH_EVERYWHERE,  /* the same, in flight together */
+        BENCH_LEASE,       /* acquire and release of a connection by `size` threads */
+        BENCH_EXEC,        /* a statement on the fake driver; `size` shards or distinct statements */
+        BENCH_LOCATE,      /* from a key to the number of its shard */
+        BENCH_LOCATE_KEYS, /* the same from keys that were made before */
         BENCH_N_TASKS
 } bench_task;
 

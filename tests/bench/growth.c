@@ -194,8 +194,26 @@ static void locate_by_dal(void *arg, long n, long size)
         shard_sum = sum;
 }
 
+/* Of keys that are there: what the library itself does for each call. */
+static void locate_keys(void *arg, long n, long size)
+{
+        const session *s = arg;
+        dal_key keys[64];
+        uint64_t sum = 0;
+
+        (void)size;
+        for (long i = 0; i < 64; i++)
+                keys[i] = dal_key_int64(i);
+        for (long i = 0; i < n; i++)
+                sum += dal_cluster_locate(s->cluster, keys[i % 64]);
+        shard_sum = sum;
+}
+
 const bench_side bench_map_raw = {"raw", open_by_hand, close_session, {[BENCH_LOCATE] = locate_by_hand}};
-const bench_side bench_map_dal = {"dal", open_shards, close_session, {[BENCH_LOCATE] = locate_by_dal}};
+const bench_side bench_map_dal = {"dal",
+                                  open_shards,
+                                  close_session,
+                                  {[BENCH_LOCATE] = locate_by_dal, [BENCH_LOCATE_KEYS] = locate_keys}};
 
 /* ---- many statements ---- */
 
