@@ -5,29 +5,21 @@
  * DAL_TEST_POSTGRES is told to write nothing, so that almost all of it fails there: that is no matter.
  */
 
-#include <ctype.h>
 #include <fcntl.h>
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "fuzz.h"
+#include "differ_scripts.h"
 
-#include "schema/splitter.h"
 #include "sql/lexer.h"
 
 #define SYNTAX      (DAL_SQL_DOLLAR_QUOTES | DAL_SQL_NESTED_COMMENTS | DAL_SQL_E_STRINGS)
 #define MAX_SCRIPTS 4000
-#define MAX_SIZE    16384
 #define MARK        "SELECT 'next script'"
 
 extern char **environ;
 
-static struct {
-        char *text;
-        size_t size;
-} scripts[MAX_SCRIPTS];
-static size_t n_scripts, n_refused, n_apart;
 static char dir[] = "/tmp/dal-differ-XXXXXX";
 
 /* ---- this library's statements ---- */
@@ -37,13 +29,14 @@ static char dir[] = "/tmp/dal-differ-XXXXXX";
  * parenthesis before it sends, this library within rules only, where semicolons may stand in one. And psql
  * takes each BEGIN in what creates a routine for the beginning of a body, this library BEGIN ATOMIC only.
  */
-static bool is_comparable(const dal__splitter_stmt *stmt)
+static bool is_comparable(const dal__splitter *splitter, const dal__splitter_stmt *stmt)
 {
         dal__lexer lexer;
         dal__token token;
         bool has_begun = false;
         int depth = 0;
 
+        (void)splitter;
         dal__lexer_init(&lexer, stmt->text, stmt->size, SYNTAX);
         while ((token = dal__lexer_next(&lexer)).kind != DAL__TOKEN_END) {
                 if (token.kind == DAL__TOKEN_SPACE || token.kind == DAL__TOKEN_COMMENT)
@@ -57,74 +50,7 @@ static bool is_comparable(const dal__splitter_stmt *stmt)
         return depth == 0 && !has_begun;
 }
 
-/* Keeps a script for psql if this library takes it. */
-static void take(const char *text, size_t size)
-{
-        dal_error err = DAL_ERROR_INIT;
-        dal__splitter splitter;
-        dal__splitter_stmt stmt;
-        bool found = true;
-
-        dal__splitter_init(&splitter, text, size, SYNTAX);
-        while (found) {
-                if (dal__splitter_next(&splitter, &stmt, &found, &err)) {
-                        n_refused++; /* an open quote, a command of psql's own, or data for COPY */
-                        return;
-                }
-                if (found && !is_comparable(&stmt)) {
-                        n_apart++;
-                        return;
-                }
-        }
-        FUZZ_CHECK(n_scripts < MAX_SCRIPTS);
-        scripts[n_scripts].text = fuzz_text(text, size);
-        scripts[n_scripts++].size = size;
-}
-
-/*
- * At each end of a word: one mark fewer, or one more. Words stay whole, for what a word means is not psql's
- * to know.
- */
-static void take_changed(const char *text, size_t size)
-{
-        static const char *const marks[] = {";",  "'",  "\"", "(",  ")",   "/*",
-                                            "*/", "--", "\n", "$$", "$a$", "E'"};
-        static char changed[MAX_SIZE + 8];
-        size_t step = 1 + size / 96, n = 0;
-
-        for (size_t i = 0; i < size; i++) {
-                const char *mark = marks[n % (sizeof marks / sizeof marks[0])];
-                bool is_inside =
-                        i > 0 && isalnum((unsigned char)text[i - 1]) && isalnum((unsigned char)text[i]);
-
-                if (is_inside || n++ % step != 0)
-                        continue;
-                snprintf(changed, sizeof changed, "%.*s%s%s", (int)i, text, mark, text + i);
-                take(changed, strlen(changed));
-                if (!isalnum((unsigned char)text[i])) {
-                        snprintf(changed, sizeof changed, "%.*s%s", (int)i, text, text + i + 1);
-                        take(changed, strlen(changed));
-                }
-        }
-}
-
-static void read_scripts(const char *path)
-{
-        static char text[MAX_SIZE];
-        FILE *file = fopen(path, "rb");
-        size_t size;
-
-        if (!file) {
-                perror(path);
-                exit(1);
-        }
-        size = fread(text, 1, sizeof text - 1, file);
-        fclose(file);
-        FUZZ_CHECK(size < sizeof text - 1);
-        text[size] = '\0';
-        take(text, size);
-        take_changed(text, size);
-}
+static struct differ d = {.syntax = SYNTAX, .max_changes = 96, .is_comparable = is_comparable};
 
 /* ---- psql's ---- */
 
@@ -166,13 +92,13 @@ static void write_files(void)
 {
         char path[128];
 
-        for (size_t i = 0; i < n_scripts; i++) {
+        for (size_t i = 0; i < d.n_scripts; i++) {
                 FILE *file;
 
                 path_of(path, "script", i);
                 file = fopen(path, "wb");
                 FUZZ_CHECK(file);
-                FUZZ_CHECK(fwrite(scripts[i].text, 1, scripts[i].size, file) == scripts[i].size);
+                FUZZ_CHECK(fwrite(d.scripts[i].text, 1, d.scripts[i].size, file) == d.scripts[i].size);
                 FUZZ_CHECK(fclose(file) == 0);
         }
 }
@@ -193,7 +119,7 @@ static char *run_psql(const char *psql)
         for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
                 args[n++] = words[i];
         args[n++] = log_path;
-        for (size_t i = 0; i < n_scripts; i++) {
+        for (size_t i = 0; i < d.n_scripts; i++) {
                 path_of(paths[i], "script", i);
                 args[n++] = f;
                 args[n++] = paths[i];
@@ -240,59 +166,13 @@ static char *next_request(char **at)
         return request;
 }
 
-/* A request of semicolons and comments alone says nothing, and this library does not send it. */
-static bool is_empty(const char *request, size_t size)
-{
-        dal__lexer lexer;
-        dal__token token;
-
-        dal__lexer_init(&lexer, request, size, SYNTAX);
-        do
-                token = dal__lexer_next(&lexer);
-        while (token.kind == DAL__TOKEN_SPACE || token.kind == DAL__TOKEN_COMMENT ||
-               token.kind == DAL__TOKEN_SEMICOLON);
-        return token.kind == DAL__TOKEN_END;
-}
-
 /* ---- both ---- */
 
 static void fail(size_t i, const char *ours, size_t size, const char *theirs)
 {
-        fprintf(stderr, "--- script:\n%s\n--- here:\n%.*s\n--- psql:\n%s\n", scripts[i].text, (int)size, ours,
-                theirs);
+        fprintf(stderr, "--- script:\n%s\n--- here:\n%.*s\n--- psql:\n%s\n", d.scripts[i].text, (int)size,
+                ours, theirs);
         abort();
-}
-
-/*
- * Reads a statement at the beginning of a request, white space apart; gives what follows it, NULL if it isn't
- * there.
- */
-static const char *skip_statement(const char *request, const dal__splitter_stmt *stmt)
-{
-        for (size_t i = 0; i < stmt->size; i++) {
-                if (isspace((unsigned char)stmt->text[i]))
-                        continue;
-                while (isspace((unsigned char)*request))
-                        request++;
-                if (*request++ != stmt->text[i])
-                        return NULL;
-        }
-        return request;
-}
-
-/*
- * What psql sends begins and ends with comments that this library leaves out, and with the semicolon. Of
- * empty lines it sends none.
- */
-static bool is_same(const char *request, const dal__splitter_stmt *stmt)
-{
-        for (const char *at = request; *at; at++) {
-                const char *rest = skip_statement(at, stmt);
-
-                if (rest && is_empty(request, (size_t)(at - request)) && is_empty(rest, strlen(rest)))
-                        return true;
-        }
-        return false;
 }
 
 static size_t compare(size_t i, char **log)
@@ -303,16 +183,16 @@ static size_t compare(size_t i, char **log)
         bool found = true;
         size_t n = 0;
 
-        dal__splitter_init(&splitter, scripts[i].text, scripts[i].size, SYNTAX);
+        dal__splitter_init(&splitter, d.scripts[i].text, d.scripts[i].size, SYNTAX);
         while (found) {
                 const char *request = next_request(log);
 
                 if (!request)
                         fail(i, "", 0, "(the log ends)");
-                if (is_empty(request, strlen(request)))
+                if (differ_is_empty(&d, request, strlen(request)))
                         continue;
                 FUZZ_CHECK(dal__splitter_next(&splitter, &stmt, &found, &err) == DAL_OK);
-                if (found && !is_same(request, &stmt))
+                if (found && !differ_is_same(&d, request, &stmt))
                         fail(i, stmt.text, stmt.size, request);
                 if (!found && strcmp(request, MARK) != 0)
                         fail(i, "(the end)", 9, request);
@@ -325,14 +205,14 @@ static void remove_files(void)
 {
         char path[128];
 
-        for (size_t i = 0; i < n_scripts; i++) {
+        for (size_t i = 0; i < d.n_scripts; i++) {
                 path_of(path, "script", i);
                 (void)unlink(path);
-                free(scripts[i].text);
         }
         path_of(path, "log", 0);
         (void)unlink(path);
         (void)rmdir(dir);
+        differ_free(&d);
 }
 
 int main(int argc, char **argv)
@@ -347,13 +227,13 @@ int main(int argc, char **argv)
         if (!set_server() || !mkdtemp(dir))
                 return 1;
         for (int i = 2; i < argc; i++)
-                read_scripts(argv[i]);
+                differ_read(&d, argv[i]);
         write_files();
         log = run_psql(argv[1]);
-        for (size_t i = 0; i < n_scripts; i++)
+        for (size_t i = 0; i < d.n_scripts; i++)
                 n_statements += compare(i, &log);
         printf("%zu scripts, %zu statements alike; %zu refused here, %zu read otherwise on purpose\n",
-               n_scripts, n_statements, n_refused, n_apart);
+               d.n_scripts, n_statements, d.n_refused, d.n_apart);
         remove_files();
         return n_statements == 0;
 }
