@@ -19,7 +19,7 @@
 #include "sql/lexer.h"
 
 #define SYNTAX                                                                                               \
-        (DAL_SQL_HASH_COMMENTS | DAL_SQL_BACKTICKS | DAL_SQL_DASH_NEEDS_SPACE)
+        (DAL_SQL_BACKSLASH_ESCAPES | DAL_SQL_HASH_COMMENTS | DAL_SQL_BACKTICKS | DAL_SQL_DASH_NEEDS_SPACE)
 #define MAX_HEARD (1024u * 1024)
 
 enum {
