@@ -203,10 +203,12 @@ static void send_text(MYSQL *conn, int64_t key)
 
 static void take_text(MYSQL *conn, int64_t key)
 {
-        MYSQL_RES *result;
+        MYSQL_RES *result = NULL;
         MYSQL_ROW row;
 
-        check(conn, mysql_read_query_result(conn) == 0 && (result = mysql_store_result(conn)) != NULL);
+        if (mysql_read_query_result(conn) == 0)
+                result = mysql_store_result(conn);
+        check(conn, result != NULL);
         row = mysql_fetch_row(result);
         check(conn, row != NULL);
         bench_check_value(key, row[0], mysql_fetch_lengths(result)[0]);
