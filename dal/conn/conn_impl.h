@@ -65,6 +65,25 @@ dal_status dal__conn_release_savepoint(dal_conn *conn, uint32_t number, dal_erro
 dal_status dal__conn_rollback_to(dal_conn *conn, uint32_t number, dal_deadline deadline, dal_error *err);
 
 /*
+ * Loads rows by the driver's own way, if it has one that serves; see driver_bulk.h. `name` leads messages. *err is
+ * needed.
+ */
+dal_status dal__conn_bulk(dal_conn *conn, const char *name, const dal_driver_bulk *load,
+                          dal_deadline deadline, bool *taken_out, uint32_t *i_row_out, dal_error *err);
+/* Refuses what would be refused of a statement before it is sent: the connection is lost, busy or spoilt, or it is late. */
+dal_status dal__conn_check_ready(dal_conn *conn, dal_deadline deadline, dal_error *err);
+/*
+ * A statement that is in no cache, for many runs while the connection is lent: `stmt` outlives it, and it is ended before
+ * the connection goes back. Its parameters were checked by the caller, and its rows are not wanted.
+ */
+struct dal__cached_stmt;
+dal_status dal__conn_make_stmt(dal_conn *conn, const dal_stmt *stmt, struct dal__cached_stmt **out,
+                               dal_error *err);
+dal_status dal__conn_run_made(dal_conn *conn, struct dal__cached_stmt *entry, dal_params params,
+                              dal_deadline deadline, dal_error *err);
+void dal__conn_end_stmt(dal_conn *conn, struct dal__cached_stmt *entry);
+
+/*
  * Fan-out: sends a query without waiting, later takes its rows. Between the two nothing else may be asked of the
  * connection.
  */

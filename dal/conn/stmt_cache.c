@@ -61,6 +61,14 @@ static void push_newest(dal__stmt_cache *cache, dal__cached_stmt *entry)
         cache->newest = entry;
 }
 
+void dal__stmt_cache_end(dal__stmt_cache *cache, void *driver_conn, dal__cached_stmt *entry)
+{
+        if (driver_conn && cache->driver->stmt_close)
+                cache->driver->stmt_close(driver_conn, &entry->driver_stmt);
+        dal_mem_free((void *)(uintptr_t)entry->driver_stmt.text);
+        dal_mem_free(entry);
+}
+
 static void drop(dal__stmt_cache *cache, void *driver_conn, dal__cached_stmt *entry)
 {
         dal__cached_stmt **link = dal__stmt_cache_bucket(cache, entry->key);
@@ -70,10 +78,7 @@ static void drop(dal__stmt_cache *cache, void *driver_conn, dal__cached_stmt *en
         *link = entry->next_in_bucket;
         unlink_lru(cache, entry);
         cache->n_stmts--;
-        if (driver_conn && cache->driver->stmt_close)
-                cache->driver->stmt_close(driver_conn, &entry->driver_stmt);
-        dal_mem_free((void *)(uintptr_t)entry->driver_stmt.text);
-        dal_mem_free(entry);
+        dal__stmt_cache_end(cache, driver_conn, entry);
 }
 
 void dal__stmt_cache_invalidate(dal__stmt_cache *cache, void *driver_conn)
@@ -347,7 +352,8 @@ static bool is_dml(const char *sql, size_t size, uint32_t syntax)
         return token.kind == DAL__TOKEN_WORD && is_one_of(&token, words, sizeof words / sizeof *words);
 }
 
-static dal_status add(dal__stmt_cache *cache, const dal_stmt *stmt, dal__cached_stmt **out, dal_error *err)
+dal_status dal__stmt_cache_make(dal__stmt_cache *cache, const dal_stmt *stmt, dal__cached_stmt **out,
+                                dal_error *err)
 {
         const char *text = dal_stmt_text(stmt, cache->dialect);
         dal__params_text rewritten;
@@ -391,6 +397,7 @@ static dal_status add(dal__stmt_cache *cache, const dal_stmt *stmt, dal__cached_
         entry->driver_stmt.number = ++cache->next_number;
         entry->driver_stmt.flags = stmt->flags;
         entry->driver_stmt.state = entry + 1;
+        cache->n_prepared += !cache->texts_only;
         *out = entry;
         return DAL_OK;
 }
@@ -434,13 +441,12 @@ dal__cached_stmt *dal__stmt_cache_fetch(dal__stmt_cache *cache, void *driver_con
                 }
                 return entry;
         }
-        if (add(cache, stmt, &entry, err))
+        if (dal__stmt_cache_make(cache, stmt, &entry, err))
                 return NULL;
         make_room(cache, driver_conn);
         entry->next_in_bucket = *bucket;
         *bucket = entry;
         push_newest(cache, entry);
         cache->n_stmts++;
-        cache->n_prepared += !cache->texts_only;
         return entry;
 }

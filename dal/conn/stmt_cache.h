@@ -85,6 +85,13 @@ static inline dal__cached_stmt *dal__stmt_cache_get(dal__stmt_cache *cache, void
                 return entry;
         return dal__stmt_cache_fetch(cache, driver_conn, stmt, err);
 }
+/*
+ * Makes a statement that is in no cache: for one that lives no longer than the connection is lent, so `stmt` needs no
+ * static storage but must outlive it. The caller ends it.
+ */
+dal_status dal__stmt_cache_make(dal__stmt_cache *cache, const dal_stmt *stmt, dal__cached_stmt **out,
+                                dal_error *err);
+void dal__stmt_cache_end(dal__stmt_cache *cache, void *driver_conn, dal__cached_stmt *entry);
 /* Finds out the DAL__EFFECT_* of SQL, of one statement or of several. */
 uint8_t dal__stmt_cache_effects(const char *sql, size_t size, uint32_t syntax);
 /*

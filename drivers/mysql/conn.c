@@ -480,6 +480,7 @@ static const dal_driver driver = {
         .lock_update = " FOR UPDATE",
         .lock_share = " LOCK IN SHARE MODE", /* the one form that both servers know */
         .max_params = MAX_PARAMS,
+        .bulk_rows = 1000,
         .conn_size = sizeof(dal__mysql_conn),
         .stmt_size = sizeof(dal__mysql_stmt_state),
         .open = mysql_slot_open,

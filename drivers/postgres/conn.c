@@ -170,6 +170,7 @@ static const dal_driver driver = {
         .lock_share = " FOR SHARE",
         .max_params =
                 65535, /* Source: protocol, Bind: Int16 number of parameters; libpq PQ_QUERY_PARAM_MAX_LIMIT */
+        .bulk_rows = 100, /* for what COPY can not take */
         .conn_size = sizeof(dal__postgres_conn),
         .stmt_size = sizeof(dal__postgres_prepared *),
         .open = pg_open,
@@ -190,6 +191,7 @@ static const dal_driver driver = {
         .token_query = dal__postgres_token_query,
         .end_session = dal__postgres_end_session,
         .number_query = dal__postgres_number_query,
+        .bulk = dal__postgres_bulk,
 };
 
 const dal_driver *dal_driver_postgres(void)

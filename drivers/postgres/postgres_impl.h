@@ -12,6 +12,8 @@
  *      control.c  the commands of transactions and time limits
  *      result.c   answers become results
  *      rows.c     and rows
+ *      copy.c     bulk loads by COPY
+ *      copy_values.c  and their values
  *      params.c   values -> wire
  *      types.c    wire -> values
  *      text.c     the text form of both, for the mode "text"
@@ -183,6 +185,8 @@ dal_status dal__postgres_params_check(dal__postgres_params *p, dal_params params
 void dal__postgres_params_encode(dal__postgres_params *p, dal_params params, const Oid *types);
 /* The same in text form, for a statement that is not prepared; p->types is filled. */
 void dal__postgres_params_encode_text(dal__postgres_params *p, dal_params params);
+/* Writes a value that is not NULL in text form, and a NUL; returns its size without that. */
+size_t dal__postgres_put_text(char *out, const dal_value *value);
 /* Bytes at most of a value in text form, with its NUL. */
 size_t dal__postgres_text_room(const dal_value *value);
 /* The type to declare for a value; 0 lets the server infer it. */
@@ -338,6 +342,11 @@ dal_status dal__postgres_simple(dal__postgres_conn *conn, const char *sql, dal_d
 /* Gives up a connection that can't be written to, or was lost earlier. */
 dal_status dal__postgres_lost(dal__postgres_conn *conn, bool not_sent, dal_error *err);
 bool dal__postgres_is_failure(const PGresult *result);
+/* Fills the error from the failure of what is no request, whose segment has ended. */
+dal_status dal__postgres_fail_alone(dal__postgres_conn *conn, const PGresult *failure, dal_error *err);
+
+/* copy.c */
+dal_driver_bulk_fn dal__postgres_bulk;
 
 /* rows.c */
 static inline bool dal__postgres_has_rows(const dal__postgres_conn *conn)

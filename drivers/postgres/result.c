@@ -221,6 +221,11 @@ static dal_status fail_request(dal__postgres_conn *conn, const dal_request *requ
         return dal_error_class_status(error_class);
 }
 
+dal_status dal__postgres_fail_alone(dal__postgres_conn *conn, const PGresult *failure, dal_error *err)
+{
+        return fail_request(conn, NULL, failure, err);
+}
+
 dal_status dal__postgres_fail_flush(dal__postgres_conn *conn, const dal_request *request, PGresult *failure,
                                     dal_deadline deadline, dal_error *err)
 {

@@ -311,8 +311,7 @@ static size_t put_timestamp(char *out, dal_civil civil)
                                 civil.year > 0 ? "" : " BC");
 }
 
-/* Writes a value that is not NULL, and a NUL; returns its size without that. */
-static size_t put_value(char *out, const dal_value *value)
+size_t dal__postgres_put_text(char *out, const dal_value *value)
 {
         switch ((dal_type)value->type) {
         case DAL_TYPE_BOOL:
@@ -350,6 +349,6 @@ void dal__postgres_params_encode_text(dal__postgres_params *p, dal_params params
                 p->formats[i] = p->lengths[i] = 0; /* libpq measures text by its end */
                 p->values[i] = value->type == DAL_TYPE_NULL ? NULL : text;
                 if (p->values[i])
-                        text += put_value(text, value) + 1;
+                        text += dal__postgres_put_text(text, value) + 1;
         }
 }

@@ -450,6 +450,7 @@ static const dal_driver driver = {
         .keys = "mode",
         .placeholder = DAL_PLACEHOLDER_QUESTION,
         .sql_syntax = DAL_SQL_BACKTICKS | DAL_SQL_BRACKETS,
+        .bulk_rows = 100, /* more gain nothing here: measured */
         .max_params = 32766, /* Source: sqlite.org/limits.html, SQLITE_MAX_VARIABLE_NUMBER */
         .conn_size = sizeof(dal__sqlite_conn),
         .stmt_size = sizeof(dal__sqlite_stmt),

@@ -158,6 +158,23 @@ static void count_accounts(void *arg, dal_fake_call *call)
                 one_number(call, n);
 }
 
+static void sum_accounts(void *arg, dal_fake_call *call)
+{
+        static const char *const columns[] = {"n"};
+        int64_t sum = 0, n = 0;
+        const dal_value *cells;
+        bool found;
+
+        (void)arg;
+        if (!dal_fake_store_count(call, "account", INT64_MIN, INT64_MAX, &n))
+                return;
+        for (int64_t id = 0; id < n; id++)
+                if (dal_fake_store_get(call, "account", id, false, &cells, &found) && found)
+                        sum += cells[1].as.int64;
+        dal_fake_call_columns(call, columns, 1);
+        dal_fake_call_row(call, DAL_PARAMS(dal_int64(sum)));
+}
+
 static void tricky(void *arg, dal_fake_call *call)
 {
         static const char *const columns[] = {"id", "q?"};
@@ -212,6 +229,36 @@ static void add_item(void *arg, dal_fake_call *call)
             !dal_fake_store_insert(call, "item_parent", p[2].as.int64, DAL_PARAMS(p[0])))
                 return;
         dal_fake_call_count(call, 1);
+}
+
+static void count_items(void *arg, dal_fake_call *call)
+{
+        int64_t n;
+
+        (void)arg;
+        if (dal_fake_store_count(call, "item", INT64_MIN, INT64_MAX, &n))
+                one_number(call, n);
+}
+
+static void load_items(void *arg, dal_fake_call *call)
+{
+        if (dal_fake_call_params(call).n_values == 4)
+                add_item(arg, call);
+        else
+                dal_fake_call_fail(call, DAL_CLASS_UNDEFINED_OBJECT, NULL, "conf_item has no such column");
+}
+
+static void add_values(void *arg, dal_fake_call *call)
+{
+        (void)arg;
+        if (dal_fake_store_insert(call, "values", int_param(call, 0), dal_fake_call_params(call)))
+                dal_fake_call_count(call, 1);
+}
+
+static void see_values(void *arg, dal_fake_call *call)
+{
+        (void)arg;
+        dal_fake_store_select(call, "values", INT64_MIN, INT64_MAX, NULL);
 }
 
 /* --- The rest ------------------------------------------------------------------------------------------ */
@@ -325,6 +372,14 @@ bool conf_fake_answers(dal_fake_server *server)
                 {"trailing", count_accounts, NULL},
                 {"tricky", tricky, NULL},
                 {"add_item", add_item, NULL},
+                {"bulk.conf_account", add_account, NULL},
+                {"bulk.conf_item", load_items, NULL},
+                {"bulk.conf_value", add_values, NULL},
+                {"bulk.conf_nowhere", fail_as, &undefined},
+                {"add_values", add_values, NULL},
+                {"see_values", see_values, NULL},
+                {"sum_accounts", sum_accounts, NULL},
+                {"count_items", count_items, NULL},
                 {"numbers", numbers, NULL},
                 {"stream", numbers, NULL},
                 {"fails_late", fails_late, NULL},

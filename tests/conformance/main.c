@@ -30,6 +30,8 @@ int main(int argc, char **argv)
                                                          literals_conf,
                                                          outcome_conf,
                                                          outcome_number_conf,
+                                                         bulk_conf,
+                                                         bulk_cluster_conf,
                                                          NULL};
         static struct conf c;
         int n_failed;

@@ -29,6 +29,7 @@
 #include <stdint.h>
 
 #include <dal/clock.h>
+#include <dal/driver_bulk.h>
 #include <dal/driver_outcome.h>
 #include <dal/driver_sql.h>
 #include <dal/dsn.h>
@@ -238,6 +239,8 @@ typedef struct dal_driver {
         dal_driver_token_query_fn *token_query;
         dal_driver_end_session_fn *end_session;
         dal_driver_number_query_fn *number_query;
+        dal_driver_bulk_fn *bulk; /* see driver_bulk.h; NULL = none */
+        uint32_t bulk_rows;       /* rows that one INSERT of a bulk load has at most; 0 = one */
 } dal_driver;
 
 /**
