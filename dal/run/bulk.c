@@ -5,8 +5,6 @@
 
 #include <dal/mem.h>
 
-#include "run/tx_impl.h"
-
 #define DEFAULT_CHUNK_ROWS  10000u
 #define DEFAULT_CHUNK_BYTES (4u << 20)
 
@@ -76,7 +74,7 @@ dal_status dal__bulk_new(const dal_bulk_spec *given, const dal__bulk_way *way, d
         return DAL_OK;
 }
 
-/* ---- the load of a transaction ---------------------------------------------------------------------------------- */
+/* ---- every load ------------------------------------------------------------------------------------------------- */
 
 void dal__bulk_stored(dal_bulk *bulk, const dal__bulk_chunk *chunk, int64_t n_safe)
 {
@@ -87,70 +85,6 @@ void dal__bulk_stored(dal_bulk *bulk, const dal__bulk_chunk *chunk, int64_t n_sa
         if (bulk->spec.on_progress)
                 bulk->spec.on_progress(bulk->spec.on_progress_arg, &bulk->progress);
 }
-
-static dal_status send_chunk(dal_bulk *bulk, dal_error *err)
-{
-        dal_status s;
-
-        if (bulk->chunk.n_rows == 0)
-                return DAL_OK;
-        s = dal__bulk_store(bulk->tx, &bulk->names, &bulk->chunk, err);
-        if (s) {
-                bulk->state = DAL__BULK_FAILED;
-                return s;
-        }
-        dal__bulk_stored(bulk, &bulk->chunk, bulk->chunk.numbers[bulk->chunk.n_rows - 1] + 1);
-        dal__bulk_empty(&bulk->chunk);
-        return DAL_OK;
-}
-
-static dal_status add_in_tx(dal_bulk *bulk, const dal_key *key, dal_params row, dal_error *err)
-{
-        dal_status s = DAL_OK;
-
-        if (!pthread_equal(bulk->tx->thread, pthread_self()))
-                return dal_error_set(err, DAL_CLASS_STATE,
-                                     "a transaction may only be used by the thread it runs on");
-        if (key)
-                s = dal_tx_require_key(bulk->tx, *key, err);
-        if (s == DAL_OK)
-                s = dal__bulk_check_row(&bulk->names, bulk->driver, bulk->next_row, row, err);
-        if (s == DAL_OK)
-                s = dal__bulk_copy_row(&bulk->chunk, bulk->next_row, 0, row, err);
-        if (s)
-                return s;
-        bulk->next_row++;
-        bulk->progress.n_given++;
-        return dal__bulk_is_full(bulk, &bulk->chunk) ? send_chunk(bulk, err) : DAL_OK;
-}
-
-static void close_in_tx(dal_bulk *bulk)
-{
-        dal__bulk_free_chunk(&bulk->chunk);
-}
-
-dal_status dal_tx_bulk(dal_tx *tx, const dal_bulk_spec *spec, dal_bulk **out, dal_error *err)
-{
-        static const dal__bulk_way way = {add_in_tx, send_chunk, close_in_tx};
-        dal_bulk *bulk;
-        dal_status s = dal__bulk_new(spec, &way, &bulk, err);
-
-        *out = NULL;
-        if (s)
-                return s;
-        bulk->tx = tx;
-        bulk->driver = dal_conn_driver(tx->conn);
-        bulk->chunk.shard = tx->shard;
-        s = dal__bulk_quote(&bulk->spec, bulk->driver, &bulk->names, err);
-        if (s) {
-                dal_bulk_close(bulk);
-                return s;
-        }
-        *out = bulk;
-        return DAL_OK;
-}
-
-/* ---- every load ------------------------------------------------------------------------------------------------- */
 
 static dal_status check_open(const dal_bulk *bulk, dal_error *err)
 {
