@@ -204,6 +204,9 @@ static dal_status fail_request(dal__postgres_conn *conn, const dal_request *requ
         if (is_stmt && has_lost_statement(&fault))
                 fault.hint =
                         "behind a transaction pooler such as PgBouncer the URL must say statements=unnamed";
+        /* A parameter that nothing in the statement gives a type: of `? IS NULL` alone. */
+        if (fault.sqlstate && strcmp(fault.sqlstate, "42P18") == 0 && !fault.hint)
+                fault.hint = "say which type it is, as in CAST(? AS bigint)";
         conn->broken |= fault.conn_gone;
         error_class = dal__postgres_classify(&fault);
         if (is_stmt && error_class == DAL_CLASS_SCHEMA_CHANGED) {

@@ -524,6 +524,29 @@ static void errors__err_may_be_null(struct conf *c)
         add_account(c, 1);
 }
 
+/* Where the server can't know what a parameter is, the error says how to tell it. */
+static void errors__a_parameter_without_a_type_says_what_to_do(struct conf *c)
+{
+        static const dal_stmt bare =
+                DAL_STMT("bare_parameter", "SELECT COUNT(*) FROM conf_account WHERE ? IS NULL");
+        static const dal_stmt cast = DAL_STMT(
+                "cast_parameter", "SELECT COUNT(*) FROM conf_account WHERE CAST(? AS bigint) IS NULL",
+                .mysql = "SELECT COUNT(*) FROM conf_account WHERE CAST(? AS signed) IS NULL");
+        dal_params params = DAL_PARAMS(dal_null());
+        dal_status s;
+
+        if (c->server)
+                return; /* it does not read SQL */
+        s = dal_conn_exec(c->conn, &bare, params, SOON, NULL, &c->err);
+        if (c->q->untyped_parameter_fails) {
+                FAILS(s, SYNTAX);
+                assert_non_null(strstr(c->err.message, "CAST(? AS bigint)"));
+        } else {
+                OK(s);
+        }
+        OK(dal_conn_exec(c->conn, &cast, params, SOON, NULL, &c->err));
+}
+
 static void errors__success_leaves_the_error_alone(struct conf *c)
 {
         dal_error err = DAL_ERROR_INIT, before;
@@ -560,6 +583,7 @@ const struct conf_case errors_conf[] = {
         CONF_CASE(errors__a_value_larger_than_the_server_receives),
         CONF_CASE(errors__deadline_already_passed),
         CONF_CASE(errors__err_may_be_null),
+        CONF_CASE(errors__a_parameter_without_a_type_says_what_to_do),
         CONF_CASE(errors__success_leaves_the_error_alone),
         {NULL, NULL},
 };

@@ -109,6 +109,7 @@ static const char *const postgres_local_changes[] = {
  *   forget_prepared: DEALLOCATE
  *   zone_setting: ALTER DATABASE
  *   answer_end: 55.7, ReadyForQuery
+ *   untyped_parameter_fails: PREPARE: "the type is inferred from the context"; appendix A, 42P18
  */
 #define POSTGRES_SERVER                                                                                      \
         .driver = dal_driver_postgres, POSTGRES_VALUES, .engine = "postgresql",                              \
@@ -121,7 +122,8 @@ static const char *const postgres_local_changes[] = {
                 "SELECT current_setting('statement_timeout') || ' ' || current_setting('lock_timeout')",     \
         .zone_setting = "timezone",                                                                          \
         .hour_of_midnight = "SELECT to_char(TIMESTAMPTZ '2026-11-21 00:00:00+00', 'HH24')",                  \
-        .answer_end = "Z\0\0\0\5", .answer_end_size = 5, .local_changes = postgres_local_changes
+        .untyped_parameter_fails = true, .answer_end = "Z\0\0\0\5", .answer_end_size = 5,                    \
+        .local_changes = postgres_local_changes
 #endif
 
 static const struct quirks engines[] = {
