@@ -441,3 +441,19 @@ bool conf_meet(struct conf_meeting *m, uint32_t timeout_ms)
         pthread_mutex_unlock(&m->lock);
         return met;
 }
+
+int conf_main(int argc, char **argv, const char *usage, const struct conf_case *const *topics)
+{
+        static struct conf c;
+        int n_failed;
+
+        if (argc < 2 || argc > 3) {
+                fprintf(stderr, "usage: %s\n", usage);
+                return 64;
+        }
+        if (!conf_begin(&c, argv[1]))
+                return 1;
+        n_failed = conf_run(&c, argv[1], topics, argc > 2 ? argv[2] : NULL);
+        conf_end(&c);
+        return n_failed ? 1 : 0;
+}

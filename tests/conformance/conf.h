@@ -53,11 +53,12 @@ struct quirks {
         bool ddl_ends_tx;         /* DDL commits the open transaction */
         bool defers_constraints;  /* has DEFERRABLE INITIALLY DEFERRED */
         uint32_t decimal_whole, decimal_scale; /* digits before and behind the point in column conf_value.n */
-        uint32_t expression_types; /* bit per dal_type: `SELECT ?` gives the parameter back as that type */
-        bool narrow_columns;       /* a SMALLINT column holds no more than 16 bits */
-        bool text_rounds_float;    /* a FLOAT cell that travels as text has six digits */
-        bool keeps_negative_zero;  /* a double column tells -0.0 from 0.0 */
-        const char *service_key;   /* a new session names its service by these words, one byte and the name */
+        uint32_t expression_types;    /* bit per dal_type: `SELECT ?` gives the parameter back as that type */
+        bool untyped_parameter_fails; /* a parameter must stand where the statement gives it a type */
+        bool narrow_columns;          /* a SMALLINT column holds no more than 16 bits */
+        bool text_rounds_float;       /* a FLOAT cell that travels as text has six digits */
+        bool keeps_negative_zero;     /* a double column tells -0.0 from 0.0 */
+        const char *service_key; /* a new session names its service by these words, one byte and the name */
         char service_separator;
         bool is_pooler;             /* a transaction pooler is in between: no session is ours */
         const char *count_prepared; /* query: statements that the session has prepared, itself apart */
@@ -108,6 +109,11 @@ bool conf_begin(struct conf *c, const char *engine);
 void conf_end(struct conf *c);
 /* Runs cases through cmocka, each with a new connection and empty tables; the number that failed. */
 int conf_run(struct conf *c, const char *suite, const struct conf_case *const *topics, const char *filter);
+
+/*
+ * The main() of a suite: NAME ENGINE[:MODE] [FILTER]; the exit status: 64 when called otherwise, with `usage` printed.
+ */
+int conf_main(int argc, char **argv, const char *usage, const struct conf_case *const *topics);
 
 const struct quirks *conf_find_quirks(const char *name, size_t name_size);
 /* Answers for the statements of the suite. */

@@ -6,31 +6,30 @@
 static const struct {
         const char *name;
         const struct conf_case *cases;
+        bool is_played; /* faults that the fake server gives on demand, and no other */
 } topics[] = {
-        {"killed", killed_fault},
-        {"pool", pool_fault},
-        {"contention", contention_fault},
-        {"commit", commit_fault},
-        {"stress", stress_fault},
+        {"killed", killed_fault, false},         {"pool", pool_fault, false},
+        {"contention", contention_fault, false}, {"commit", commit_fault, true},
+        {"stress", stress_fault, false},
 };
 
 int main(int argc, char **argv)
 {
-        static struct conf c;
+        static const char usage[] = "fault killed|pool|contention|commit|stress ENGINE [FILTER]";
         const struct conf_case *chosen[2] = {NULL, NULL};
-        int n_failed;
+        const struct quirks *engine = argc >= 3 ? conf_find_quirks(argv[2], strcspn(argv[2], ":")) : NULL;
 
         for (size_t i = 0; argc >= 3 && i < sizeof topics / sizeof topics[0]; i++) {
-                if (strcmp(topics[i].name, argv[1]) == 0)
-                        chosen[0] = topics[i].cases;
+                if (strcmp(topics[i].name, argv[1]) != 0)
+                        continue;
+                if (topics[i].is_played && engine && engine->dialect != DAL_DIALECT_common) {
+                        fprintf(stderr,
+                                "fault %s is played on the fake server alone: give it fake or fakemodal\n",
+                                argv[1]);
+                        return 64;
+                }
+                chosen[0] = topics[i].cases;
         }
-        if (!chosen[0] || argc > 4) {
-                fprintf(stderr, "usage: fault killed|pool|contention|commit|stress ENGINE [FILTER]\n");
-                return 64;
-        }
-        if (!conf_begin(&c, argv[2]))
-                return 1;
-        n_failed = conf_run(&c, argv[2], chosen, argc > 3 ? argv[3] : NULL);
-        conf_end(&c);
-        return n_failed ? 1 : 0;
+        /* Without its topic: then too few arguments are left. */
+        return conf_main(chosen[0] ? argc - 1 : 0, argv + 1, usage, chosen);
 }

@@ -531,16 +531,6 @@ int main(int argc, char **argv)
                 {NULL, NULL},
         };
         static const struct conf_case *const topics[] = {cases, NULL};
-        static struct conf c;
-        int n_failed;
 
-        if (argc < 2 || argc > 3) {
-                fprintf(stderr, "usage: fault_memory ENGINE [FILTER]\n");
-                return 64;
-        }
-        if (!conf_begin(&c, argv[1]))
-                return 1;
-        n_failed = conf_run(&c, argv[1], topics, argc > 2 ? argv[2] : NULL);
-        conf_end(&c);
-        return n_failed ? 1 : 0;
+        return conf_main(argc, argv, "fault_memory ENGINE [FILTER]", topics);
 }

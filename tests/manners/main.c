@@ -60,16 +60,8 @@ int main(int argc, char **argv)
         static const struct conf_case *const topics[] = {
                 life_manners,   sigpipe_manners, hosts_manners,  fork_manners,
                 locale_manners, names_manners,   cancel_manners, NULL};
-        static struct conf c;
-        int n_failed;
 
-        if (argc < 2 || argc > 3) {
-                fprintf(stderr, "usage: manners ENGINE [FILTER]\n");
-                return 64;
-        }
-        if (!first_use(argv[1]) || !conf_begin(&c, argv[1]))
+        if (argc > 1 && !first_use(argv[1]))
                 return 1;
-        n_failed = conf_run(&c, argv[1], topics, argc > 2 ? argv[2] : NULL);
-        conf_end(&c);
-        return n_failed ? 1 : 0;
+        return conf_main(argc, argv, "manners ENGINE [FILTER]", topics);
 }
