@@ -164,6 +164,7 @@ void dal_conn_close(dal_conn *conn)
         dal__conn_drop_pending(conn, 0);
         dal_mem_free(conn->pending);
         dal_mem_free((void *)(uintptr_t)conn->dynamic_stmt.text);
+        dal_mem_free(conn->flight);
         /* The session ends with everything in it: the driver frees its own part of each statement. */
         if (conn->cache.buckets)
                 dal__stmt_cache_fini(&conn->cache, conn->state);

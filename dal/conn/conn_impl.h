@@ -106,6 +106,37 @@ dal__conn_wait dal__conn_waits_for(dal_conn *conn, int *fd_out, bool *want_write
 void dal__conn_abandon(dal_conn *conn, const dal_stmt *stmt, dal_deadline grace);
 
 /*
+ * Flights, for batches: requests that are sent together and whose results are taken one by one. From begin to end the
+ * connection is busy for everybody else. When it has to be free (at COMMIT, at the end of the function), `end` is
+ * called: it takes what is unread. At most DAL__FLIGHT_MAX statements are in one flight.
+ */
+#define DAL__FLIGHT_MAX 512u
+dal_status dal__conn_flight_begin(dal_conn *conn, size_t n_stmts, dal_deadline deadline,
+                                  void (*end)(void *arg), void *arg, dal_error *err);
+/*
+ * Adds a statement to the flight that is made ready; its parameters must live until its result was taken.
+ * *added_out is false when it has to wait for the next one. Only when all results of the last flight were taken.
+ */
+dal_status dal__conn_flight_add(dal_conn *conn, const dal_stmt *stmt, dal_params params, bool independent,
+                                bool *added_out, dal_error *err);
+/*
+ * Sends the flight, with what waits ahead of it. Only the first *n_sent_out statements were taken up; the failure is
+ * that of the first one, or with *ahead_failed_out that of what stood ahead. With conn_gone, and not_sent not set, the
+ * server may have seen any of them.
+ */
+dal_status dal__conn_flight_send(dal_conn *conn, size_t *n_sent_out, bool *ahead_failed_out, dal_error *err);
+/* Returns how many results can still be taken. */
+size_t dal__conn_flight_left(const dal_conn *conn);
+/* Ends the result before and takes the next one; *err is needed. */
+dal_status dal__conn_flight_take(dal_conn *conn, dal_result *out, dal_error *err);
+/* The rows of the result taken last. */
+dal_status dal__conn_flight_row(dal_conn *conn, const dal_value **cells_out, dal_error *err);
+void dal__conn_flight_end_rows(dal_conn *conn);
+const char *dal__conn_flight_column(const dal_conn *conn, uint32_t i_column);
+/* Ends it; results that were not taken are dropped, until the deadline. Does nothing without one. */
+void dal__conn_flight_end(dal_conn *conn);
+
+/*
  * As dal_conn_commit() with a token of 32 hex digits, NULL for none, that is written to `table` with it if the
  * transaction wrote anything. With DAL_ERR_IN_DOUBT the error then holds the token.
  */

@@ -55,8 +55,7 @@ static const char *request_name(const dal_request *request)
         return "request";
 }
 
-/* A request by which a round trip is made; the others cost nothing of their own. */
-static bool is_counted(const dal_conn *conn, const dal_request *request)
+bool dal__conn_is_counted(const dal_conn *conn, const dal_request *request)
 {
         if (conn->driver->caps & (DAL_CAP_PIPELINE | DAL_CAP_EMBEDDED))
                 return false;
@@ -126,8 +125,11 @@ dal_status dal__conn_check_usable(dal_conn *conn, dal_deadline deadline, dal_err
                 return s;
         }
         if (conn->rows_open)
-                return dal__conn_refuse(conn, DAL_CLASS_BUSY, "close the open rows of the last query first",
-                                        err);
+                return dal__conn_refuse(
+                        conn, DAL_CLASS_BUSY,
+                        conn->flight ? "read the results of the batch to the end, or close it, first"
+                                     : "close the open rows of the last query first",
+                        err);
         /* An engine inside this process looks at the clock itself when it begins. */
         if (!(conn->driver->caps & DAL_CAP_EMBEDDED) && dal_clock_passed(deadline))
                 return dal__conn_refuse(conn, DAL_CLASS_DEADLINE,
@@ -153,7 +155,7 @@ dal_status dal__conn_send_all(dal_conn *conn, const dal_request *last, dal_deadl
                         first.not_sent = n_queued == 0;
                 } else {
                         n_queued++;
-                        if (is_counted(conn, request))
+                        if (dal__conn_is_counted(conn, request))
                                 conn->stats.n_round_trips++;
                 }
         }
@@ -285,12 +287,14 @@ static dal_status next_row(dal_rows *rows, const dal_value **cells_out, dal_erro
         return DAL_OK;
 }
 
-/* Takes the rows of a query that was only sent, to drop them. */
+/* Takes the rows of a query that was only sent, or the results of a batch, to drop them. */
 DAL_COLD static void take_awaited(dal_conn *conn)
 {
         dal_rows *rows;
 
-        if (!conn->broken)
+        if (conn->flight)
+                dal__conn_flight_stop(conn);
+        else if (!conn->broken)
                 (void)!dal__conn_take_rows(conn, &rows, NULL);
 }
 

@@ -18,6 +18,8 @@ struct dal__pending {
         dal_value *values;      /* one block: the values, then the bytes they point to */
 };
 
+typedef struct dal__flight dal__flight;
+
 struct dal_conn {
         const dal_driver *driver;
         void *state;
@@ -34,6 +36,8 @@ struct dal_conn {
         void (*on_rows_close)(dal_conn *conn, void *arg);
         void *on_rows_close_arg;
         dal_driver_stmt dynamic_stmt; /* text of the dynamic statement under way */
+
+        dal__flight *flight; /* of a batch; NULL without one. `rows_open` and `awaiting` are set then, too */
 
         dal_result result; /* of the last statement */
         void *lease;       /* the pool's note about who has it */
@@ -130,6 +134,15 @@ static inline dal__cached_stmt *dal__conn_prepare_request(dal_conn *conn, const 
         dal__conn_note_write(conn, !entry->is_read);
         return entry;
 }
+/* Says whether a request makes a round trip; the others cost nothing of their own. */
+bool dal__conn_is_counted(const dal_conn *conn, const dal_request *request);
+static inline bool dal__conn_has_span(const dal_value *value)
+{
+        return value->type == DAL_TYPE_TEXT || value->type == DAL_TYPE_BYTES ||
+               value->type == DAL_TYPE_DECIMAL || value->type == DAL_TYPE_OTHER;
+}
+/* Lets the owner of the flight take or drop what is unread, and ends it. */
+void dal__conn_flight_stop(dal_conn *conn);
 /* Adds a waiting request at `at` (n_pending: at the end); without parameters. */
 dal_status dal__conn_add_pending(dal_conn *conn, size_t at, const dal_request *request, dal_error *err);
 /* Forgets what waits from `from` on. */

@@ -10,12 +10,6 @@
 
 /* ---- queueing ------------------------------------------------------------------------------------------------ */
 
-static bool has_span(const dal_value *value)
-{
-        return value->type == DAL_TYPE_TEXT || value->type == DAL_TYPE_BYTES ||
-               value->type == DAL_TYPE_DECIMAL || value->type == DAL_TYPE_OTHER;
-}
-
 dal_status dal__conn_copy_params(dal_params params, dal_value **out, dal_error *err)
 {
         size_t size = params.n_values * sizeof(dal_value);
@@ -26,7 +20,7 @@ dal_status dal__conn_copy_params(dal_params params, dal_value **out, dal_error *
         if (params.n_values == 0)
                 return DAL_OK;
         for (size_t i = 0; i < params.n_values; i++)
-                if (has_span(&params.values[i]))
+                if (dal__conn_has_span(&params.values[i]))
                         size += params.values[i].as.span.size;
         values = dal_mem_alloc(size);
         if (!values)
@@ -35,7 +29,7 @@ dal_status dal__conn_copy_params(dal_params params, dal_value **out, dal_error *
         memcpy(values, params.values, params.n_values * sizeof(dal_value));
         bytes = (char *)(values + params.n_values);
         for (size_t i = 0; i < params.n_values; i++) {
-                if (!has_span(&values[i]))
+                if (!dal__conn_has_span(&values[i]))
                         continue;
                 memcpy(bytes, values[i].as.span.ptr, values[i].as.span.size);
                 values[i].as.span.ptr = bytes;

@@ -236,6 +236,8 @@ static dal_status call(dal_tx *tx, dal_tx_fn *fn, void *arg, dal_error *failure)
 {
         dal_status s = fn(tx, arg, failure);
 
+        if (s && tx->batches)
+                dal__tx_abandon_batches(tx);
         /* Its rows end with it, and may still have had a failure to tell. */
         dal__conn_finish_rows(tx->conn);
         learn(tx);
@@ -431,6 +433,8 @@ void dal__tx_end(dal_tx *tx)
                 call_hooks(&tx->on_commit);
         else if (tx->outcome == DAL__TX_ROLLED_BACK)
                 call_hooks(&tx->on_rollback);
+        if (tx->batches)
+                dal__tx_free_batches(tx);
         dal_mem_free(tx->on_commit.items);
         dal_mem_free(tx->on_rollback.items);
 }

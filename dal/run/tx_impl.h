@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 
+#include <dal/batch.h>
 #include <dal/conn.h>
 #include <dal/tx.h>
 
@@ -42,6 +43,7 @@ struct dal_tx {
         pthread_t thread;
         dal_error failure; /* the first failure of this attempt that spoilt the transaction */
         dal__tx_hooks on_commit, on_rollback;
+        dal_batch *batches; /* that were made in this attempt and not closed */
         dal__tx_outcome outcome;
         const char *outcome_table;          /* for a token; NULL = none */
         bool wants_number;                  /* of the transaction, for a token without a row */
@@ -56,6 +58,11 @@ struct dal_tx {
  * complete, and its bits say whether another attempt can help. Either way dal__tx_end() comes next.
  */
 dal_status dal__tx_attempt(dal_tx *tx, dal_tx_fn *fn, void *arg, dal_error *err);
+/* tx_batch.c: a batch was closed; those that were not do not outlive the attempt. */
+void dal__tx_forget_batch(dal_batch *batch);
+void dal__tx_free_batches(dal_tx *tx);
+/* Drops what they have not sent yet: the work is to be undone. */
+void dal__tx_abandon_batches(dal_tx *tx);
 /* Calls the hooks that the outcome asks for. The lease may be gone by then: a hook may want one of its own. */
 void dal__tx_end(dal_tx *tx);
 

@@ -41,6 +41,11 @@ static inline dal__shard *find_by_key(const dal_cluster *cluster, const dal_key 
         return shard;
 }
 
+dal__shard *dal__cluster_shard_of(const dal_cluster *cluster, const dal_key *key, dal_error *err)
+{
+        return find_by_key(cluster, key, err);
+}
+
 static dal__shard *find_by_number(const dal_cluster *cluster, uint16_t number, dal_error *err)
 {
         dal__shard *shard = dal__cluster_find(cluster, number);
@@ -145,10 +150,8 @@ static void report_retry(const dal_cluster *cluster, const char *here, uint32_t 
         cluster->options.on_event(cluster->options.on_event_arg, &event);
 }
 
-/* Pauses before the next attempt; false when there is to be none. */
-static bool pause_before_retry(dal_cluster *cluster, const char *here, uint32_t attempt,
-                               uint32_t max_attempts, bool retry_unique, dal_deadline deadline,
-                               uint64_t *random, const dal_error *failure)
+bool dal__cluster_pause(dal_cluster *cluster, const char *here, uint32_t attempt, uint32_t max_attempts,
+                        bool retry_unique, dal_deadline deadline, uint64_t *random, const dal_error *failure)
 {
         uint32_t delay_ms;
 
@@ -237,7 +240,7 @@ static dal_status run_inside(dal__running *running, dal_cluster *cluster, const 
                 tx.deadline = deadline;
                 tx.attempt = attempt;
                 s = attempt_once(cluster, target, running, &tx, fn, arg, &failure);
-                if (s == DAL_OK || !pause_before_retry(cluster, running->here, attempt, options->max_attempts,
+                if (s == DAL_OK || !dal__cluster_pause(cluster, running->here, attempt, options->max_attempts,
                                                        options->retry_unique, deadline, &random, &failure))
                         break;
                 before = failure;
@@ -360,7 +363,7 @@ DAL_COLD static dal_status single_again(const struct single *call, dal_error *er
         dal_status s = err->status;
         uint64_t random = 0;
 
-        for (uint32_t attempt = 1; s && pause_before_retry(call->cluster, call->here, attempt, 0, false,
+        for (uint32_t attempt = 1; s && dal__cluster_pause(call->cluster, call->here, attempt, 0, false,
                                                            call->deadline, &random, err);
              attempt++) {
                 s = single_once(call, dal_clock_now(), err);

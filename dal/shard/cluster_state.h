@@ -146,6 +146,11 @@ static inline dal_status dal__cluster_begin_call(dal_cluster *cluster, dal_error
 }
 /* Waits until no call is inside any more; DAL_ERR_TIMEOUT names one. */
 dal_status dal__cluster_drain_calls(dal_cluster *cluster, dal_deadline deadline, dal_error *err);
+/* Finds the shard of a key; NULL, with *err filled, if there is none. */
+dal__shard *dal__cluster_shard_of(const dal_cluster *cluster, const dal_key *key, dal_error *err);
+/* Pauses before the next attempt; false when there is to be none. `random` is kept from one to the next. */
+bool dal__cluster_pause(dal_cluster *cluster, const char *here, uint32_t attempt, uint32_t max_attempts,
+                        bool retry_unique, dal_deadline deadline, uint64_t *random, const dal_error *failure);
 dal_deadline dal__cluster_deadline(const dal_cluster *cluster, uint32_t timeout_ms);
 
 #endif

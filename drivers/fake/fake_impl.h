@@ -89,6 +89,7 @@ struct fake_conn {
         fake_queued *queue;
         size_t n_queue, n_flushed, i_queue, queue_room;
         uint32_t batch, failed_batch;
+        bool independent; /* the request whose answer is being read: its failure is its own */
         fake_answer answer;
 };
 

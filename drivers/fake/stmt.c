@@ -98,12 +98,14 @@ dal_status dal__fake_result(void *state, dal_deadline deadline, dal_result *out,
                 return dal_error_set(err, DAL_CLASS_STATE, "no request is waiting for a result");
         queued = &conn->queue[conn->i_queue++];
         dal__fake_answer_clear(conn->server, &conn->answer);
+        conn->independent = queued->request->independent;
         if (queued->batch == conn->failed_batch)
                 return dal_error_set(err, DAL_CLASS_NOT_EXECUTED,
                                      "skipped because an earlier request failed");
         s = dal__fake_execute(conn, queued->request, deadline, &own);
         if (s != DAL_OK) {
-                conn->failed_batch = queued->batch;
+                if (!conn->independent)
+                        conn->failed_batch = queued->batch;
                 if (own.conn_gone)
                         lose(conn);
                 if (err)
@@ -127,7 +129,8 @@ static dal_status fail_late(fake_conn *conn, dal_error *err)
         answer->fails_late = false;
         if (err)
                 *err = answer->late;
-        conn->failed_batch = conn->batch;
+        if (!conn->independent)
+                conn->failed_batch = conn->batch;
         if (answer->late.conn_gone)
                 lose(conn);
         return s;

@@ -43,6 +43,7 @@ static void pg_close(void *state)
 
                 if (conn->prepared->owner)
                         *conn->prepared->owner = NULL;
+                PQclear(conn->prepared->failure);
                 dal_mem_free(conn->prepared);
                 conn->prepared = next;
         }

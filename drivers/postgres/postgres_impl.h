@@ -204,6 +204,7 @@ struct dal__postgres_prepared {
         dal__postgres_prepared **link;  /* where the pointer to this one is */
         dal__postgres_prepared **owner; /* in dal_driver_stmt's state; NULL once it is retired */
         uint32_t n_items;               /* requests that use it; it is freed when retired and unused */
+        PGresult *failure;              /* of its preparation, for those who wait for that */
         bool on_server;                 /* the server has confirmed it and not been seen to forget it */
         char name[PG_NAME_SIZE];
         Oid types[]; /* as declared */
@@ -221,6 +222,7 @@ typedef struct dal__postgres_item {
         dal__postgres_prepared *prepared;
         uint8_t ahead; /* PG_AHEAD_* */
         bool ends_flush;
+        bool syncs; /* in a pipeline: a Sync follows, which is where a failure's consequences end */
         uint32_t n_replies;
 } dal__postgres_item;
 

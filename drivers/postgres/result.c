@@ -3,7 +3,6 @@
 
 #include "postgres_impl.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <string.h>
 
@@ -11,34 +10,6 @@
 #define SHORT_MS 10
 
 /* ---- waiting ---------------------------------------------------------------------------------------------------- */
-
-static int wait_socket(dal__postgres_conn *conn, short events, dal_deadline deadline)
-{
-        struct pollfd fd = {PQsocket(conn->pg), events, 0};
-        int n;
-
-        if (fd.fd < 0)
-                return events;
-        do {
-                n = poll(&fd, 1, dal_clock_left_ms(deadline));
-        } while (n < 0 && errno == EINTR);
-        return n == 0 ? 0 : fd.revents;
-}
-
-bool dal__postgres_is_ready(dal__postgres_conn *conn, dal_deadline deadline)
-{
-        conn->quiet = false;
-        while (PQisBusy(conn->pg)) {
-                /* With TLS, bytes may wait inside the library where poll() can't see them. */
-                if (conn->tls && (!PQconsumeInput(conn->pg) || !PQisBusy(conn->pg)))
-                        return true;
-                if (!wait_socket(conn, POLLIN, deadline))
-                        return false;
-                if (!PQconsumeInput(conn->pg))
-                        return true; /* PQgetResult() reports it */
-        }
-        return true;
-}
 
 /*
  * The first wait for an answer. It looks neither at libpq's buffer, where nothing can be, nor at the clock: a wait
@@ -51,39 +22,6 @@ static void wait_shortly(dal__postgres_conn *conn)
         conn->quiet = false;
         if (poll(&fd, 1, SHORT_MS) > 0)
                 PQconsumeInput(conn->pg); /* PQgetResult() reports a failure */
-}
-
-dal_status dal__postgres_late(dal__postgres_conn *conn, dal_error *err)
-{
-        conn->broken = true;
-        dal_error_set(
-                err, DAL_CLASS_DEADLINE,
-                "no answer from PostgreSQL within the deadline; the server ends the statement by its own "
-                "limit or when it notices that the connection is closed");
-        if (err)
-                err->conn_gone = true;
-        return DAL_ERR_TIMEOUT;
-}
-
-dal_status dal__postgres_wait(dal__postgres_conn *conn, dal_deadline deadline, dal_error *err)
-{
-        return dal__postgres_is_ready(conn, deadline) ? DAL_OK : dal__postgres_late(conn, err);
-}
-
-dal_status dal__postgres_drain_output(dal__postgres_conn *conn, dal_deadline deadline, dal_error *err)
-{
-        /* Reading meanwhile: the server may be stuck in sending answers to what it was sent so far. A failure to
-         * write is left to the reader, who finds the server's last words in front of it. */
-        while (PQflush(conn->pg) > 0) {
-                int events = wait_socket(conn, POLLIN | POLLOUT, deadline);
-
-                if (!events)
-                        return dal__postgres_late(conn, err);
-                conn->quiet = false;
-                if (events & ~POLLOUT && !PQconsumeInput(conn->pg))
-                        break;
-        }
-        return DAL_OK;
 }
 
 /* ---- failures --------------------------------------------------------------------------------------------------- */
@@ -485,6 +423,86 @@ static dal_status plain_result(dal__postgres_conn *conn, const dal_request *requ
         }
 }
 
+/* Its own Sync has committed it, or has failed to. */
+static dal_status sync_and_deliver(dal__postgres_conn *conn, const dal_request *request, PGresult *result,
+                                   dal_deadline deadline, dal_result *out, dal_error *err)
+{
+        PGresult *failure = NULL;
+        dal_status s = read_to_sync(conn, deadline, &failure, err);
+
+        if (s == DAL_OK && failure)
+                s = fail_request(conn, request, failure, err);
+        PQclear(failure);
+        if (s == DAL_OK)
+                return deliver(conn, request, result, out, err);
+        PQclear(result);
+        return s;
+}
+
+/* Its server-side form was to be prepared by an earlier request of the pipeline, and could not be. */
+static bool is_orphan(const dal__postgres_item *item, const PGresult *failure)
+{
+        const char *code = PQresultErrorField(failure, PG_DIAG_SQLSTATE);
+
+        return item->prepared && !item->ahead && item->prepared->failure && code &&
+               strcmp(code, "26000") == 0;
+}
+
+/* Says whether other Syncs of the pipeline follow that behind the item whose result was asked for. */
+static bool goes_on(const dal__postgres_conn *conn)
+{
+        uint32_t i = conn->i_next - 1;
+
+        if (!conn->open || !conn->pipelined)
+                return false;
+        while (!conn->items[i].syncs)
+                i++;
+        return i + 1 < conn->i_sent;
+}
+
+/*
+ * The failure is its own: what is behind the next Sync runs all the same. The failure to prepare a statement is kept,
+ * for those behind it that were to use the same.
+ */
+DAL_COLD static dal_status fail_alone(dal__postgres_conn *conn, const dal_request *request, PGresult **keep,
+                                      PGresult *failure, dal_deadline deadline, dal_error *err)
+{
+        /* The Sync follows the failure at once, but that may have come at the last moment. */
+        dal_deadline moment = dal_clock_after_ms(SHORT_MS);
+        PGresult *ignored = NULL;
+        uint32_t end = conn->i_next - 1;
+        dal_status s;
+
+        while (!conn->items[end++].syncs)
+                continue;
+        conn->i_skip = end;
+        (void)!read_to_sync(conn, deadline > moment ? deadline : moment, &ignored, NULL);
+        PQclear(ignored);
+        s = fail_request(conn, request, failure, err);
+        if (keep)
+                *keep = failure;
+        else
+                PQclear(failure);
+        return s;
+}
+
+DAL_COLD static dal_status fail_in_pipeline(dal__postgres_conn *conn, const dal__postgres_item *item,
+                                            bool prepared_ok, PGresult *failure, dal_deadline deadline,
+                                            dal_error *err)
+{
+        bool is_unprepared = is_orphan(item, failure);
+        bool prepares = item->ahead == PG_AHEAD_PREPARATION && !prepared_ok;
+        const dal_request *request = is_unprepared ? NULL : item->request;
+        dal_status s = goes_on(conn) ? fail_alone(conn, request, prepares ? &item->prepared->failure : NULL,
+                                                  failure, deadline, err)
+                                     : dal__postgres_fail_flush(conn, request, failure, deadline, err);
+
+        /* What the server said to the first of them is true of each. */
+        if (is_unprepared && !conn->broken)
+                s = fail_request(conn, item->request, item->prepared->failure, err);
+        return s;
+}
+
 static dal_status pipelined_result(dal__postgres_conn *conn, dal__postgres_item *item, dal_deadline deadline,
                                    dal_result *out, bool *prepared_ok, dal_error *err)
 {
@@ -502,7 +520,7 @@ static dal_status pipelined_result(dal__postgres_conn *conn, dal__postgres_item 
                         return s;
                 result = PQgetResult(conn->pg);
                 if (dal__postgres_is_failure(result))
-                        return dal__postgres_fail_flush(conn, item->request, result, deadline, err);
+                        return fail_in_pipeline(conn, item, *prepared_ok, result, deadline, err);
                 *prepared_ok = true;
                 if (dal__postgres_is_partial(result))
                         return open_stream(conn, item->request, result, out, err);
@@ -511,6 +529,8 @@ static dal_status pipelined_result(dal__postgres_conn *conn, dal__postgres_item 
         }
         if (conn->i_next == conn->i_sent)
                 return end_and_deliver(conn, item->request, result, deadline, out, err);
+        if (item->syncs)
+                return sync_and_deliver(conn, item->request, result, deadline, out, err);
         return deliver(conn, item->request, result, out, err);
 }
 

@@ -56,6 +56,7 @@ static void free_unused(dal__postgres_conn *conn, dal__postgres_prepared *prepar
         *prepared->link = prepared->next;
         if (prepared->next)
                 prepared->next->link = prepared->link;
+        PQclear(prepared->failure);
         dal_mem_free(prepared);
 }
 
@@ -272,7 +273,8 @@ bool dal__postgres_is_read(const dal_request *request)
 {
         static const char *const words[] = {"SELECT", "VALUES", "TABLE", "SHOW"};
 
-        if (!has_statement(request) || (request->flags & (DAL_STMT_LOCK_UPDATE | DAL_STMT_LOCK_SHARE)))
+        if (!has_statement(request) ||
+            (request->flags & (DAL_STMT_LOCK_UPDATE | DAL_STMT_LOCK_SHARE | DAL_STMT_WRITES)))
                 return false; /* two locking reads in one transaction could get into a deadlock */
         return begins_with(request, words, sizeof words / sizeof words[0]) &&
                !mentions_into(first_word(text_of(request)));
@@ -293,7 +295,22 @@ static bool ends_segment(const dal__postgres_conn *conn, uint32_t i)
         next = conn->items[i + 1].request;
         if (next->kind == DAL_REQUEST_SCRIPT || next->kind == DAL_REQUEST_BEGIN)
                 return true;
-        return !conn->in_tx && !(dal__postgres_is_read(request) && dal__postgres_is_read(next));
+        if (conn->in_tx || (request->independent && next->independent))
+                return false;
+        return !(dal__postgres_is_read(request) && dal__postgres_is_read(next));
+}
+
+/*
+ * Says whether one Sync is enough for the statements of a segment. The server flushes its answers at each Sync, so
+ * reads share one; where there is a write among independent statements each has its own: it commits there, and
+ * what is skipped behind a failure must not run behind later ones.
+ */
+static bool shares_sync(const dal__postgres_conn *conn, uint32_t begin, uint32_t end)
+{
+        for (uint32_t i = begin; !conn->in_tx && i < end; i++)
+                if (!dal__postgres_is_read(conn->items[i].request))
+                        return false;
+        return true;
 }
 
 /* ---- one plain statement --------------------------------------------------------------------------------------- */
@@ -423,7 +440,19 @@ static bool pipeline_closing(dal__postgres_conn *conn)
         return PQpipelineSync(conn->pg);
 }
 
-static bool send_pipeline(dal__postgres_conn *conn, uint32_t begin, uint32_t end)
+/* The last Sync sends everything off; those before it need not. */
+static bool put_sync(dal__postgres_conn *conn, bool last)
+{
+#ifdef LIBPQ_HAS_SEND_PIPELINE_SYNC
+        if (!last)
+                return PQsendPipelineSync(conn->pg);
+#else
+        (void)last;
+#endif
+        return PQpipelineSync(conn->pg);
+}
+
+static bool send_pipeline(dal__postgres_conn *conn, uint32_t begin, uint32_t end, bool one_sync)
 {
         dal_request_kind last = conn->items[end - 1].request->kind;
         bool ends_idle = !conn->in_tx || last == DAL_REQUEST_COMMIT || last == DAL_REQUEST_ROLLBACK;
@@ -431,11 +460,12 @@ static bool send_pipeline(dal__postgres_conn *conn, uint32_t begin, uint32_t end
         if (!PQenterPipelineMode(conn->pg))
                 return false;
         conn->pipelined = true;
-        for (uint32_t i = begin; i < end; i++)
-                if (!pipeline_item(conn, &conn->items[i]))
+        for (uint32_t i = begin; i < end; i++) {
+                conn->items[i].syncs = !one_sync || i + 1 == end;
+                if (!pipeline_item(conn, &conn->items[i]) ||
+                    (conn->items[i].syncs && !put_sync(conn, i + 1 == end)))
                         return false;
-        if (!PQpipelineSync(conn->pg))
-                return false;
+        }
         return conn->n_closing < CLOSE_AT || !ends_idle || pipeline_closing(conn);
 }
 
@@ -490,21 +520,23 @@ dal_status dal__postgres_send_segment(dal__postgres_conn *conn, dal_deadline dea
 {
         uint32_t begin = conn->i_sent, end = begin;
         dal__postgres_item *first = &conn->items[begin];
-        bool begins = first->request->kind == DAL_REQUEST_BEGIN;
+        bool begins = first->request->kind == DAL_REQUEST_BEGIN, one_sync;
 
         conn->in_tx = begins || conn->state != PQTRANS_IDLE;
         while (!conn->items[end].ends_flush && !ends_segment(conn, end))
                 end++;
         end++;
-        if (!conn->in_tx && (conn->statement_timeout_ms || conn->lock_timeout_ms) &&
-            may_follow(first->request))
-                first->ahead = PG_AHEAD_LIMITS;
+        one_sync = shares_sync(conn, begin, end);
+        if (!conn->in_tx && (conn->statement_timeout_ms || conn->lock_timeout_ms))
+                for (uint32_t i = begin; i < (one_sync ? begin + 1 : end); i++)
+                        if (may_follow(conn->items[i].request))
+                                conn->items[i].ahead = PG_AHEAD_LIMITS;
         start_segment(conn, end, begins, begins && first->request->read_only);
         if (end == begin + 1 && is_plain(conn, first)) {
                 /* A failure here means that it did not leave whole: the server can't have completed it. */
                 if (!send_plain(conn, first))
                         return dal__postgres_lost(conn, true, err);
-        } else if (!send_pipeline(conn, begin, end)) {
+        } else if (!send_pipeline(conn, begin, end, one_sync)) {
                 return dal__postgres_lost(conn, false, err);
         }
         /* Before anything of the answer is looked at. */

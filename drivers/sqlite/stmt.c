@@ -412,10 +412,11 @@ dal_status dal__sqlite_result(void *state, dal_deadline deadline, dal_result *ou
                         err->not_sent = true;
         } else {
                 dal__sqlite_arm(conn, deadline, now);
-                conn->cursor_flush = pending.flush;
+                /* A failure between the rows of what is independent is no matter to those behind it. */
+                conn->cursor_flush = pending.request->independent ? 0 : pending.flush;
                 s = execute(conn, pending.request, out, err);
         }
-        if (s != DAL_OK)
+        if (s != DAL_OK && !pending.request->independent)
                 conn->failed_flush = pending.flush;
         return s;
 }

@@ -19,6 +19,7 @@ int main(int argc, char **argv)
                                                          transactions_end_conf,
                                                          cluster_conf,
                                                          queue_conf,
+                                                         batch_conf,
                                                          session_conf,
                                                          deadlines_conf,
                                                          contention_conf,

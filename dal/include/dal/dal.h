@@ -4,6 +4,7 @@
 
 /* Everything a service needs. Drivers are declared apart, in <dal/drivers/...>. */
 
+#include <dal/batch.h>
 #include <dal/bulk.h>
 #include <dal/clock.h>
 #include <dal/cluster.h>
