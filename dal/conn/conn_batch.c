@@ -254,6 +254,7 @@ dal_status dal__conn_flight_take(dal_conn *conn, dal_result *out, dal_error *err
                 flight->gone |= err->conn_gone;
                 return dal__conn_fail(conn, &slot->request, err, err);
         }
+        conn->stats.n_round_trips -= out->joined && dal__conn_is_counted(conn, &slot->request);
         conn->insert_id = out->insert_id;
         (void)dal__conn_open_rows(conn, out, flight->deadline);
         flight->rows_open = conn->rows_open;

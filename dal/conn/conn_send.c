@@ -180,7 +180,7 @@ dal_status dal__conn_send_all(dal_conn *conn, const dal_request *last, dal_deadl
                 if (i == n_before)
                         outcome->reached_last = !failed_request;
                 if (driver->result(conn->state, deadline, result, &local) == DAL_OK) {
-                        conn->stats.n_round_trips -= result->joined && is_counted(conn, request);
+                        conn->stats.n_round_trips -= result->joined && dal__conn_is_counted(conn, request);
                         outcome->n_rows = i + 1 == n_before ? result->n_rows : outcome->n_rows;
                         continue;
                 }
