@@ -526,7 +526,7 @@ dal_status dal__postgres_send_segment(dal__postgres_conn *conn, dal_deadline dea
         while (!conn->items[end].ends_flush && !ends_segment(conn, end))
                 end++;
         end++;
-        one_sync = shares_sync(conn, begin, end);
+        one_sync = end == begin + 1 || shares_sync(conn, begin, end);
         if (!conn->in_tx && (conn->statement_timeout_ms || conn->lock_timeout_ms))
                 for (uint32_t i = begin; i < (one_sync ? begin + 1 : end); i++)
                         if (may_follow(conn->items[i].request))

@@ -122,6 +122,7 @@ DAL_NODISCARD dal_status dal_batch_next(dal_batch *batch, bool *found_out, dal_e
  * Returns the cursor over the current statement's rows; NULL for a write, a failure, and when there is none.
  *
  * dal_rows_close() is allowed and not needed. Borrowed until the next dal_batch_next() or dal_batch_close().
+ * Threads: the batch's. Blocks: no; its rows do as those of any query.
  */
 dal_rows *dal_batch_rows(dal_batch *batch);
 /** Returns the rows that the current statement matched; 0 for a query. */
