@@ -13,14 +13,15 @@
 #include "conn/pool_impl.h"
 #include "run/retry.h"
 
-#define TRY_MS      1000u /* for one insert, which waits while the old session is still at work */
-#define BASE_MS     10u   /* the first pause; they double */
-#define MAX_WAIT_MS 500u
-#define SHARD_AT    1u
-#define SECONDS_AT  3u
-#define RANDOM_AT   8u
-#define BATCH       200 /* tokens deleted in one transaction */
-#define SQL_SIZE    (DAL__OUTCOME_NAME_SIZE + 160u)
+#define TRY_MS             1000u /* for one insert, which waits while the old session is still at work */
+#define BASE_MS            10u   /* the first pause; they double */
+#define MAX_WAIT_MS        500u
+#define SHARD_AT           1u
+#define SECONDS_AT         3u
+#define RANDOM_AT          8u
+#define MAX_CLOCKS_APART_S 60
+#define BATCH              200 /* tokens deleted in one transaction */
+#define SQL_SIZE           (DAL__OUTCOME_NAME_SIZE + 160u)
 
 const char *dal_outcome_name(dal_outcome outcome)
 {
@@ -385,6 +386,34 @@ dal_status dal__outcome_resolve(const dal__outcome_case *lost, dal_conn **conn, 
 }
 
 /* ---- purging ---------------------------------------------------------------------------------------------------- */
+
+dal_status dal__outcome_agreed_time(dal_conn *conn, dal_deadline deadline, uint64_t *out, dal_error *err)
+{
+        static const dal_stmt server_time =
+                DAL_STMT("dal.server_time", "SELECT CAST(strftime('%s', 'now') AS INTEGER)",
+                         .postgres = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS bigint)",
+                         .mysql = "SELECT UNIX_TIMESTAMP()");
+        int64_t ours = (int64_t)dal__outcome_now(), seconds = 0, ahead;
+        dal_rows *rows = NULL;
+        dal_status s = dal_conn_query(conn, &server_time, DAL_NO_PARAMS, deadline, &rows, err);
+
+        if (s == DAL_OK)
+                s = dal_rows_first(rows, err);
+        if (s == DAL_OK)
+                s = dal_rows_int64(rows, 0, &seconds, err);
+        dal_rows_close(rows);
+        if (s)
+                return s;
+        ahead = seconds - ours;
+        if (ahead > MAX_CLOCKS_APART_S || ahead < -MAX_CLOCKS_APART_S)
+                return dal_error_set(
+                        err, DAL_CLASS_STATE,
+                        "nothing was purged: the server's clock is %lld seconds %s this machine's; "
+                        "set the one that is wrong",
+                        (long long)(ahead < 0 ? -ahead : ahead), ahead < 0 ? "behind" : "ahead of");
+        *out = (uint64_t)seconds;
+        return DAL_OK;
+}
 
 dal_status dal__outcome_note_purge(dal_conn *conn, const char *table, uint64_t older_than,
                                    dal_deadline deadline, dal_error *err)

@@ -70,6 +70,11 @@ typedef struct dal__outcome_case {
 dal_status dal__outcome_resolve(const dal__outcome_case *lost, dal_conn **conn, dal_outcome *out,
                                 dal_error *err);
 
+/*
+ * Reads the server's clock, in seconds, for a purge: what is old must not be a matter of one machine's opinion. STATE if
+ * this machine's clock is another by more than a minute, for nobody knows which of the two is right.
+ */
+dal_status dal__outcome_agreed_time(dal_conn *conn, dal_deadline deadline, uint64_t *out, dal_error *err);
 /* Notes up to when is going to be purged. */
 dal_status dal__outcome_note_purge(dal_conn *conn, const char *table, uint64_t older_than,
                                    dal_deadline deadline, dal_error *err);

@@ -193,13 +193,16 @@ dal_status dal_cluster_resolve(dal_cluster *cluster, const char *token, uint32_t
         return s;
 }
 
-static dal_status purge(dal_conn *conn, const dal__shard *shard, uint64_t older_than, dal_deadline deadline,
+static dal_status purge(dal_conn *conn, const dal__shard *shard, uint32_t keep_s, dal_deadline deadline,
                         uint64_t *n_out, dal_error *err)
 {
         const char *table = atomic_load(&shard->outcome_table);
-        uint64_t n = 0;
-        dal_status s = dal__outcome_note_purge(conn, table, older_than, deadline, err);
+        uint64_t n = 0, older_than = 0;
+        dal_status s = dal__outcome_agreed_time(conn, deadline, &older_than, err);
 
+        older_than -= keep_s;
+        if (s == DAL_OK)
+                s = dal__outcome_note_purge(conn, table, older_than, deadline, err);
         while (s == DAL_OK) {
                 s = dal__outcome_purge(conn, table, shard->number, older_than, deadline, &n, err);
                 *n_out += n;
@@ -234,7 +237,7 @@ dal_status dal_cluster_purge_outcomes(dal_cluster *cluster, uint16_t i_shard, ui
         shard = cluster->shards[i_shard];
         s = lease(DAL_HERE, cluster, shard, deadline, &conn, err);
         if (s == DAL_OK) {
-                s = purge(conn, shard, dal__outcome_now() - keep_s, deadline, &n, err);
+                s = purge(conn, shard, keep_s, deadline, &n, err);
                 dal_pool_release(shard->pool, conn);
         }
         if (n_out)

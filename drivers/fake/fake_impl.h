@@ -125,6 +125,7 @@ struct dal_fake_server {
         dal_dialect dialect;
         uint32_t max_prepared;
         uint64_t identity;
+        int64_t clock_ahead_s;
         int gate; /* answers come while it is readable; -1: at once */
         uint64_t n_sessions;
         uint64_t n_versions;

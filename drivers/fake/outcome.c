@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "fake_impl.h"
 
@@ -69,12 +70,43 @@ static void answer_purged(void *arg, dal_fake_call *call)
         dal_fake_call_columns(call, names, 1);
 }
 
+static void answer_time(void *arg, dal_fake_call *call)
+{
+        static const char *const names[] = {"seconds"};
+        dal_fake_server *server = arg;
+        struct timespec now;
+        int64_t ahead_s;
+
+        (void)clock_gettime(CLOCK_REALTIME, &now);
+        pthread_mutex_lock(&server->lock);
+        ahead_s = server->clock_ahead_s;
+        pthread_mutex_unlock(&server->lock);
+        dal_fake_call_columns(call, names, 1);
+        dal_fake_call_row(call, DAL_PARAMS(dal_int64((int64_t)now.tv_sec + ahead_s)));
+}
+
+/* The store has no ranges: nothing is as old. */
+static void answer_delete(void *arg, dal_fake_call *call)
+{
+        (void)arg;
+        dal_fake_call_count(call, 0);
+}
+
+void dal_fake_set_clock(dal_fake_server *server, int64_t ahead_s)
+{
+        pthread_mutex_lock(&server->lock);
+        server->clock_ahead_s = ahead_s;
+        pthread_mutex_unlock(&server->lock);
+}
+
 bool dal_fake_add_outcomes(dal_fake_server *server)
 {
         pthread_mutex_lock(&server->lock);
         server->has_outcomes = true;
         pthread_mutex_unlock(&server->lock);
-        return dal_fake_on(server, FAKE_TOKEN_QUERY, answer_query, NULL) &&
+        return dal_fake_on(server, "dal.server_time", answer_time, server) &&
+               dal_fake_on(server, "DELETE FROM " TABLE "*", answer_delete, NULL) &&
+               dal_fake_on(server, FAKE_TOKEN_QUERY, answer_query, NULL) &&
                dal_fake_on(server, FAKE_TOKEN_WRITE, answer_write, NULL) &&
                dal_fake_on(server, "INSERT INTO " TABLE "*", answer_tombstone, NULL) &&
                dal_fake_on(server, "SELECT state FROM " TABLE "*", answer_state, NULL) &&

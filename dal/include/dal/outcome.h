@@ -57,7 +57,8 @@ DAL_NODISCARD dal_status dal_cluster_resolve(dal_cluster *cluster, const char *t
 /**
  * Deletes the tokens of one shard that are older than `retention_s`, in small transactions.
  *
- * First it notes in the table up to when it purges, so that nobody takes a purged token for "not committed".
+ * First it notes in the table up to when it purges, so that nobody takes a purged token for "not committed". The age is
+ * told by the server's clock; DAL_ERR_STATE, and nothing is deleted, when this machine's differs by more than a minute.
  * @param i_shard      0 .. dal_cluster_n_shards() - 1
  * @param retention_s  0 = DAL_OUTCOME_RETENTION_S; not below DAL_OUTCOME_MIN_RETENTION_S
  * @param n_out        tokens deleted, also when it failed; may be NULL

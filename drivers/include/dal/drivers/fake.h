@@ -76,6 +76,8 @@ void dal_fake_set_identity(dal_fake_server *server, uint64_t identity);
  * is read from it, and whoever asks without waiting is answered. -1, always ready, at first.
  */
 void dal_fake_set_gate(dal_fake_server *server, int fd);
+/** Sets how far the server's clock is ahead of this machine's, for what dal_fake_add_outcomes() answers; 0 at first. */
+void dal_fake_set_clock(dal_fake_server *server, int64_t ahead_s);
 /**
  * Gives the server a table dal_outcome (see dal/outcome.h) and the answers for it. In the store its rows have the last
  * eight bytes of the token for a key, and one cell: the state.
