@@ -130,20 +130,51 @@ static dal_status queue_rows(dal_tx *tx, void *arg, dal_error *err)
         return status;
 }
 
+static dal_status load_rows(dal_tx *tx, void *arg, dal_error *err)
+{
+        static const char *const columns[] = {"id", "v"};
+        dal_bulk_spec spec = DAL_BULK_SPEC_INIT;
+        char value[BENCH_VALUE_SIZE];
+        dal_status status;
+        dal_bulk *bulk;
+
+        spec.table = "bench_ins";
+        spec.columns = columns;
+        spec.n_columns = 2;
+        status = dal_tx_bulk(tx, &spec, &bulk, err);
+        if (status)
+                return status;
+        for (int64_t i = 1; status == DAL_OK && i <= *(const long *)arg; i++) {
+                bench_write_value(i, value);
+                status = dal_bulk_add(bulk, DAL_PARAMS(dal_int64(i), dal_text_n(value, sizeof value)), err);
+        }
+        if (status == DAL_OK)
+                status = dal_bulk_finish(bulk, NULL, err);
+        dal_bulk_close(bulk);
+        return status;
+}
+
+static void insert(session *s, dal_tx_fn *fn, long n)
+{
+        check(s, dal_cluster_run(s->cluster, dal_key_int64(1), NULL, fn, &n, &s->err));
+}
+
 static void insert_rows(void *arg, long n, long size)
 {
-        session *s = arg;
-
         (void)size;
-        check(s, dal_cluster_run(s->cluster, dal_key_int64(1), NULL, exec_rows, &n, &s->err));
+        insert(arg, exec_rows, n);
 }
 
 static void insert_queued(void *arg, long n, long size)
 {
-        session *s = arg;
-
         (void)size;
-        check(s, dal_cluster_run(s->cluster, dal_key_int64(1), NULL, queue_rows, &n, &s->err));
+        insert(arg, queue_rows, n);
+}
+
+static void insert_bulk(void *arg, long n, long size)
+{
+        (void)size;
+        insert(arg, load_rows, n);
 }
 
 /* ---- scans ---- */
@@ -185,6 +216,7 @@ const bench_side bench_dal = {
         .work = {[BENCH_SELECT] = select_rows,
                  [BENCH_INSERT] = insert_rows,
                  [BENCH_QUEUE] = insert_queued,
+                 [BENCH_BULK] = insert_bulk,
                  [BENCH_SCAN] = scan_rows},
 };
 
