@@ -91,7 +91,7 @@ dal_status dal__conn_send_query(dal_conn *conn, const dal_stmt *stmt, dal_params
                                 dal_deadline deadline, dal_error *err);
 dal_status dal__conn_take_rows(dal_conn *conn, dal_rows **out, dal_error *err);
 /* Says whether the first of these two really sends; else the query is run when its rows are taken. */
-bool dal__conn_sends_ahead(const dal_conn *conn);
+bool dal__conn_sends_ahead(dal_conn *conn);
 /* What the next step, taking the rows or fetching one, would have to wait for. No I/O but reading what has come. */
 typedef enum dal__conn_wait {
         DAL__CONN_READY,   /* nothing */

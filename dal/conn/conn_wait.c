@@ -3,9 +3,12 @@
 
 #include "conn/conn_state.h"
 
-bool dal__conn_sends_ahead(const dal_conn *conn)
+bool dal__conn_sends_ahead(dal_conn *conn)
 {
-        return conn->driver->caps & DAL_CAP_PIPELINE;
+        bool want_write;
+
+        return (conn->driver->caps & DAL_CAP_PIPELINE) ||
+               (conn->driver->readiness && conn->driver->readiness(conn->state, &want_write) != -2);
 }
 
 dal__conn_wait dal__conn_waits_for(dal_conn *conn, int *fd_out, bool *want_write_out)
@@ -18,20 +21,24 @@ dal__conn_wait dal__conn_waits_for(dal_conn *conn, int *fd_out, bool *want_write
         if (!driver->readiness)
                 return DAL__CONN_UNKNOWN;
         *fd_out = driver->readiness(conn->state, want_write_out);
-        return *fd_out < 0 ? DAL__CONN_READY : DAL__CONN_WAITS;
+        if (*fd_out < 0)
+                return *fd_out == -1 ? DAL__CONN_READY : DAL__CONN_UNKNOWN;
+        return DAL__CONN_WAITS;
 }
 
 void dal__conn_abandon(dal_conn *conn, const dal_stmt *stmt, dal_deadline grace)
 {
-        dal_deadline until = dal_clock_earlier(conn->rows_deadline, grace);
         bool may_cancel = dal_clock_passed(conn->rows_deadline) || dal__conn_is_read(conn, stmt);
+        dal__conn_wait wait;
         bool want_write;
         int fd;
 
         if (conn->broken || !(conn->awaiting || conn->rows_open) || !may_cancel)
                 return; /* a write is awaited: it may be what the caller is about */
-        if (conn->driver->cancel && dal__conn_waits_for(conn, &fd, &want_write) == DAL__CONN_WAITS &&
+        wait = dal__conn_waits_for(conn, &fd, &want_write);
+        if (wait == DAL__CONN_WAITS && conn->driver->cancel &&
             conn->driver->cancel(conn->state, grace, NULL) == DAL_OK)
-                until = grace; /* its last word is worth a moment even after the time is up */
-        conn->rows_deadline = until;
+                conn->rows_deadline = grace; /* its last word is worth a moment even after the time is up */
+        else
+                conn->rows_deadline = dal_clock_earlier(conn->rows_deadline, grace);
 }

@@ -10,6 +10,7 @@
  */
 #include "mysql_impl.h"
 
+#include <poll.h>
 #include <string.h>
 #include <strings.h>
 
@@ -127,7 +128,8 @@ static bool settle(MYSQL_STMT *handle)
                 return false;
         if (state <= MYSQL_STMT_EXECUTED || state == MYSQL_STMT_FETCH_DONE)
                 return true;
-        if (mysql_stmt_free_result(handle))
+        /* Of one that failed among its rows, as by KILL QUERY, the library has lost how to fetch them. */
+        if (mysql_stmt_errno(handle) || mysql_stmt_free_result(handle))
                 return false;
         (void)mysql_stmt_attr_get(handle, STMT_ATTR_STATE, &state);
         /* All rows were read, and only their end was not. */
@@ -316,6 +318,23 @@ DAL_COLD static dal_status fail(dal__mysql_conn *conn, const dal__mysql_entry *e
         return err->status;
 }
 
+int dal__mysql_ahead_readiness(void *state, bool *want_write_out)
+{
+        const dal__mysql_conn *conn = state;
+        struct pollfd fd = {-1, POLLIN, 0};
+
+        *want_write_out = false;
+        if (conn->broken || conn->statements != DAL_STATEMENTS_PREPARED)
+                return conn->broken ? -1 : -2;
+        if (conn->i_next == conn->n_queue && !(conn->current && !conn->finished))
+                return -1;
+        /* Behind the answer to another request the next one may lie in the library already, where poll() can't see it. */
+        if (n_on_the_way(conn) != 1 || (conn->current && !conn->finished))
+                return -2;
+        fd.fd = mysql_get_socket(conn->mysql);
+        return poll(&fd, 1, 0) ? -1 : fd.fd;
+}
+
 dal_status dal__mysql_ahead_receive(dal__mysql_conn *conn, dal__mysql_entry *entry, dal_deadline deadline,
                                     dal_result *out, dal_error *err)
 {
@@ -352,6 +371,13 @@ dal_status dal__mysql_ahead_send(dal__mysql_conn *conn, dal_deadline deadline, d
         (void)deadline;
         (void)err;
         return DAL_OK;
+}
+
+int dal__mysql_ahead_readiness(void *state, bool *want_write_out)
+{
+        (void)state;
+        *want_write_out = false;
+        return -2;
 }
 
 dal_status dal__mysql_ahead_receive(dal__mysql_conn *conn, dal__mysql_entry *entry, dal_deadline deadline,

@@ -494,6 +494,7 @@ static const dal_driver driver = {
         .fetch = mysql_slot_fetch,
         .discard = mysql_slot_discard,
         .column = mysql_slot_column,
+        .readiness = dal__mysql_ahead_readiness,
         .tx_state = mysql_slot_tx_state,
         .stmt_close = mysql_slot_stmt_close,
         .info = mysql_slot_info,

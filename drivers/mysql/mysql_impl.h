@@ -312,6 +312,8 @@ uint64_t dal__mysql_params_set(dal__mysql_stmt *stmt, const dal_params *params, 
 dal__mysql_kind dal__mysql_ahead_kind(const char *text);
 /** Sends what may be sent of the requests from the next one on; those that may not have their turn later. */
 dal_status dal__mysql_ahead_send(dal__mysql_conn *conn, dal_deadline deadline, dal_error *err);
+/** The slot of that name: can tell where a request was sent ahead, and nothing of the rows behind an answer's start. */
+int dal__mysql_ahead_readiness(void *state, bool *want_write_out);
 /** Takes the answer of the oldest request that is on its way, `entry`; i_next is behind it already. */
 dal_status dal__mysql_ahead_receive(dal__mysql_conn *conn, dal__mysql_entry *entry, dal_deadline deadline,
                                     dal_result *out, dal_error *err);

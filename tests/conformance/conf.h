@@ -176,6 +176,6 @@ extern const struct conf_case values_conf[], statements_conf[], stale_conf[], ro
         transactions_conf[], transactions_end_conf[], cluster_conf[], queue_conf[], batch_conf[], session_conf[],
         deadlines_conf[], contention_conf[], connect_conf[], property_conf[], paths_conf[], limits_conf[],
         modes_conf[], literals_conf[], outcome_conf[], outcome_number_conf[], bulk_conf[],
-        bulk_cluster_conf[];
+        bulk_cluster_conf[], fanout_conf[];
 
 #endif

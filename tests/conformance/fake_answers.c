@@ -381,6 +381,8 @@ bool conf_fake_answers(dal_fake_server *server)
                 {"sum_accounts", sum_accounts, NULL},
                 {"count_items", count_items, NULL},
                 {"numbers", numbers, NULL},
+                {"sorted_numbers", numbers, NULL},
+                {"streamed_numbers", numbers, NULL},
                 {"stream", numbers, NULL},
                 {"fails_late", fails_late, NULL},
                 {"fails_whole", fails_late, NULL},

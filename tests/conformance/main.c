@@ -18,6 +18,7 @@ int main(int argc, char **argv)
                                                          transactions_conf,
                                                          transactions_end_conf,
                                                          cluster_conf,
+                                                         fanout_conf,
                                                          queue_conf,
                                                          batch_conf,
                                                          session_conf,

@@ -198,7 +198,12 @@ typedef dal_status dal_driver_fetch_fn(void *conn, dal_deadline deadline, const 
 typedef dal_status dal_driver_discard_fn(void *conn, dal_deadline deadline, dal_error *err);
 /** Returns the name of a column of the current result; borrowed until the next result. Required. */
 typedef const char *dal_driver_column_fn(void *conn, uint32_t i_column);
-/** Reads what came; gives what to poll before the next result or fetch, -1 if that need not wait. Optional. */
+/**
+ * Reads what came; gives what to poll before the next result or fetch. Optional. Does not block.
+ *
+ * @return the descriptor; -1 if that need not wait, as while nothing was flushed; -2 if there is no telling, for instance
+ *         as this session runs what was flushed when its result is asked for
+ */
 typedef int dal_driver_readiness_fn(void *conn, bool *want_write_out);
 /** Returns what the server last said about the transaction. Required. No I/O. */
 typedef dal_tx_state dal_driver_tx_state_fn(void *conn);
