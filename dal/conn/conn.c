@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "conn/conn_state.h"
+#include "conn/conn_hot.h"
 
 #include <stdalign.h>
 #include <string.h>
@@ -233,12 +233,23 @@ dal_conn_stats dal_conn_get_stats(const dal_conn *conn)
 
 /* ---- statements ---------------------------------------------------------------------------------------------- */
 
-/* The everyday case, nothing waiting and one statement to send, without the book-keeping of the general one. */
-static inline dal_status send_alone(dal_conn *conn, const dal_request *request, dal_deadline deadline,
-                                    dal_error *err)
+/* With nothing waiting, without the book-keeping of the general case. */
+static dal_status send_alone(dal_conn *conn, dal_deadline deadline, dal_error *err)
 {
         const dal_driver *driver = conn->driver;
+        const dal_request *request = &conn->request;
 
+        memset(&conn->result, 0, sizeof conn->result);
+        if (driver->run) {
+                if (driver->run(conn->state, request, deadline, &conn->result, err)) {
+                        conn->stats.n_requests += !err->not_sent;
+                        conn->stats.n_round_trips += !err->not_sent && !(driver->caps & DAL_CAP_EMBEDDED);
+                        return dal__conn_fail(conn, request, err, err);
+                }
+                conn->stats.n_requests++;
+                conn->stats.n_round_trips += !(driver->caps & DAL_CAP_EMBEDDED);
+                return DAL_OK;
+        }
         if (driver->queue(conn->state, request, err)) {
                 err->not_sent = true;
                 return dal__conn_fail(conn, request, err, err);
@@ -249,70 +260,81 @@ static inline dal_status send_alone(dal_conn *conn, const dal_request *request, 
                 return dal__conn_fail(conn, request, err, err);
         }
         conn->stats.n_round_trips += !(driver->caps & DAL_CAP_EMBEDDED);
-        memset(&conn->result, 0, sizeof conn->result);
         if (driver->result(conn->state, deadline, &conn->result, err) == DAL_OK)
                 return DAL_OK;
         return dal__conn_fail(conn, request, err, err);
 }
 
 /* Behind what waits. */
-DAL_NOINLINE static dal_status send_behind(dal_conn *conn, const dal_request *request, dal_deadline deadline,
-                                           dal_error *err)
+static dal_status send_behind(dal_conn *conn, dal_deadline deadline, dal_error *err)
 {
         dal__flush_outcome outcome;
 
-        return dal__conn_send_all(conn, request, deadline, &conn->result, &outcome, err);
+        return dal__conn_send_all(conn, &conn->request, deadline, &conn->result, &outcome, err);
 }
 
 /*
  * A statement whose prepared form was out of date has done nothing: with a fresh one it runs. Inside a transaction
  * only the whole of it can be run again.
  */
-DAL_COLD static dal_status send_again(dal_conn *conn, const dal_request *stale, dal_deadline deadline,
-                                      dal_error *failure)
+DAL_COLD static dal_status send_again(dal_conn *conn, dal_deadline deadline, dal_error *failure)
 {
-        const dal_stmt *stmt = dal__stmt_cache_key(stale->stmt);
-        dal_request request;
+        const dal_stmt *stmt = dal__stmt_cache_key(conn->request.stmt);
         dal_status s;
 
         if (failure->error_class != DAL_CLASS_SCHEMA_CHANGED || conn->in_tx || conn->broken ||
             !dal__conn_is_atomic(conn, stmt))
                 return failure->status;
         dal__conn_note_schema(conn);
-        if (!dal__conn_prepare_request(conn, stmt, stale->params, &request, failure))
+        if (!dal__conn_prepare_request(conn, stmt, conn->request.params, &conn->request, failure))
                 return failure->status;
-        s = send_alone(conn, &request, deadline, failure);
+        s = send_alone(conn, deadline, failure);
         if (s == DAL_OK)
                 *failure = (dal_error)DAL_ERROR_INIT; /* it is over */
         return s;
+}
+
+static dal_status take_rows(dal_conn *conn, dal_status s, dal_deadline deadline, dal_rows **rows_out)
+{
+        if (s == DAL_OK && rows_out)
+                *rows_out = dal__conn_open_rows(conn, &conn->result, deadline);
+        return s;
+}
+
+DAL_COLD dal_status dal__conn_run_failed(dal_conn *conn, dal_deadline deadline, dal_rows **rows_out,
+                                         dal_error *failure)
+{
+        if (failure->not_sent) {
+                conn->stats.n_requests--;
+                conn->stats.n_round_trips -= !(conn->driver->caps & DAL_CAP_EMBEDDED);
+        }
+        (void)dal__conn_fail(conn, &conn->request, failure, failure);
+        return take_rows(conn, send_again(conn, deadline, failure), deadline, rows_out);
 }
 
 dal_status dal__conn_run_fresh(dal_conn *conn, const dal_stmt *stmt, dal_params params, dal_deadline deadline,
                                dal_rows **rows_out, dal_error *err)
 {
         dal_error *failure = err ? err : &conn->scratch;
-        dal_request request;
         dal_status s = dal__conn_check(conn, deadline, true, failure);
 
         if (s)
                 return s;
-        if (!dal__conn_prepare_request(conn, stmt, params, &request, failure))
+        if (!dal__conn_prepare_request(conn, stmt, params, &conn->request, failure))
                 return failure->status;
-        s = conn->n_pending ? send_behind(conn, &request, deadline, failure)
-                            : send_alone(conn, &request, deadline, failure);
+        s = conn->n_pending ? send_behind(conn, deadline, failure) : send_alone(conn, deadline, failure);
         if (s)
-                s = send_again(conn, &request, deadline, failure);
-        if (s == DAL_OK && rows_out)
-                *rows_out = dal__conn_open_rows(conn, &conn->result, deadline);
-        return s;
+                s = send_again(conn, deadline, failure);
+        return take_rows(conn, s, deadline, rows_out);
 }
 
 static dal_status run_stmt(dal_conn *conn, const dal_stmt *stmt, dal_params params, dal_deadline deadline,
                            dal_rows **rows_out, dal_error *err)
 {
+        dal_error *failure = err ? err : &conn->scratch;
         dal_status s = dal__conn_check(conn, deadline, false, err);
 
-        return s ? s : dal__conn_run_fresh(conn, stmt, params, deadline, rows_out, err);
+        return s ? s : dal__conn_run_hot(conn, stmt, params, deadline, rows_out, failure);
 }
 
 /* The library itself refused the statement. */
@@ -372,6 +394,8 @@ static dal_status take_count(dal_conn *conn, const dal_result *result, dal_deadl
                 int64_t n_fetched = 0;
                 dal_status s;
 
+                n_fetched = rows->first != NULL;
+                rows->first = NULL;
                 while ((s = rows->next(rows, &cells, err)) == DAL_OK && cells)
                         n_fetched++;
                 if (s)
@@ -392,14 +416,20 @@ static inline dal_status note_effects(dal_conn *conn, dal_status s)
         return s;
 }
 
+dal_status dal__conn_finish_exec(dal_conn *conn, dal_status s, dal_deadline deadline, int64_t *n_rows_out,
+                                 dal_error *err)
+{
+        if (s == DAL_OK)
+                s = take_count(conn, &conn->result, deadline, n_rows_out, err);
+        return note_effects(conn, s);
+}
+
 dal_status dal_conn_exec(dal_conn *conn, const dal_stmt *stmt, dal_params params, dal_deadline deadline,
                          int64_t *n_rows_out, dal_error *err)
 {
         dal_status s = run_stmt(conn, stmt, params, deadline, NULL, err);
 
-        if (s == DAL_OK)
-                s = take_count(conn, &conn->result, deadline, n_rows_out, err);
-        return note_effects(conn, s);
+        return dal__conn_finish_exec(conn, s, deadline, n_rows_out, err);
 }
 
 dal_status dal_conn_query(dal_conn *conn, const dal_stmt *stmt, dal_params params, dal_deadline deadline,

@@ -173,10 +173,11 @@ dal_deadline dal__conn_grace(dal_deadline deadline);
  */
 dal_status dal__conn_run_fresh(dal_conn *conn, const dal_stmt *stmt, dal_params params, dal_deadline deadline,
                                dal_rows **rows_out, dal_error *err);
+/* What dal_conn_exec() does behind the running of a statement, which gave `s`. */
+dal_status dal__conn_finish_exec(dal_conn *conn, dal_status s, dal_deadline deadline, int64_t *n_rows_out,
+                                 dal_error *err);
 /* Labels the rows now open with the shard they come from. */
 void dal__conn_set_rows_shard(dal_conn *conn, uint16_t shard);
-/* The same, and calls `hook` once, right after they were closed: gives a lease back. */
-void dal__conn_lend_rows(dal_conn *conn, uint16_t shard, void (*hook)(dal_conn *conn, void *arg), void *arg);
 /* Says whether a statement only reads, by its first word. */
 bool dal__conn_is_read(dal_conn *conn, const dal_stmt *stmt);
 /* Says whether a statement that was refused outside a transaction has done nothing at all. */

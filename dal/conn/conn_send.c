@@ -278,6 +278,10 @@ static dal_status next_row(dal_rows *rows, const dal_value **cells_out, dal_erro
                                ? DAL_OK
                                : dal__conn_refuse(conn, DAL_CLASS_STATE,
                                                   "these rows ended in a failure, which was reported", err);
+        if (conn->rows_complete) {
+                conn->rows_open = false;
+                return DAL_OK;
+        }
         if (conn->driver->fetch(conn->state, conn->rows_deadline, cells_out, failure)) {
                 *cells_out = NULL;
                 return fail_row(conn, failure);
@@ -309,11 +313,11 @@ void dal__conn_finish_rows(dal_conn *conn)
 {
         if (conn->awaiting)
                 take_awaited(conn);
-        if (conn->rows_open && !conn->broken && !dal__conn_is_forked(conn) &&
+        if (conn->rows_open && !conn->rows_complete && !conn->broken && !dal__conn_is_forked(conn) &&
             conn->driver->discard(conn->state, conn->rows_deadline, &conn->scratch))
                 fail_discard(conn);
         conn->rows_open = false;
-        conn->rows.cells = NULL;
+        conn->rows.cells = conn->rows.first = NULL;
 }
 
 static void close_rows(dal_rows *rows)
@@ -345,13 +349,6 @@ void dal__conn_init_rows(dal_conn *conn)
 void dal__conn_set_rows_shard(dal_conn *conn, uint16_t shard)
 {
         conn->rows.shard = shard;
-}
-
-void dal__conn_lend_rows(dal_conn *conn, uint16_t shard, void (*hook)(dal_conn *, void *), void *arg)
-{
-        conn->rows.shard = shard;
-        conn->on_rows_close = hook;
-        conn->on_rows_close_arg = arg;
 }
 
 /* ---- the schema changes ------------------------------------------------------------------------------------------ */

@@ -7,7 +7,7 @@
 #include "sql/params.h"
 #include "sql/rows_impl.h"
 
-/* The body of a connection, for the conn*.c files only. */
+/* The body of a connection, for the conn*.c files and, by conn_hot.h, for the way of most statements. */
 
 #define DAL__MAX_SERVICE_BYTES 63u /* Source: PostgreSQL 15 manual, application_name: NAMEDATALEN - 1 */
 
@@ -38,28 +38,30 @@ struct dal_conn {
         dal_driver_stmt dynamic_stmt; /* text of the dynamic statement under way */
 
         dal__flight *flight; /* of a batch; NULL without one. `rows_open` and `awaiting` are set then, too */
-
+        dal_request
+                request; /* of the last statement run by itself; STMT, and zero where statements have nothing */
         dal_result result; /* of the last statement */
         void *lease;       /* the pool's note about who has it */
         dal_error scratch; /* for failures whose caller wants no error; keeps 1 KiB off every stack frame */
         int64_t insert_id;
         uint32_t statement_timeout_ms, lock_timeout_ms;
         bool tx_mode;
-        bool lone;         /* of no pool: `process` is set, and each use must look at it */
-        bool in_tx;        /* between begin and commit or rollback */
-        bool tx_read_only; /* begun so */
-        bool wrote;        /* the transaction, or else the last statement, may have written something */
-        bool tx_failed;    /* a statement failed: only rollback is left */
-        bool rows_open;    /* rows are still to be fetched */
-        bool rows_failed;  /* they ended in a failure */
-        bool awaiting;     /* a query was sent whose result was not asked for yet */
+        bool lone;          /* of no pool: `process` is set, and each use must look at it */
+        bool in_tx;         /* between begin and commit or rollback */
+        bool tx_read_only;  /* begun so */
+        bool wrote;         /* the transaction, or else the last statement, may have written something */
+        bool tx_failed;     /* a statement failed: only rollback is left */
+        bool rows_open;     /* rows are still to be fetched */
+        bool rows_complete; /* none come behind those at hand: the driver has nothing left to do for them */
+        bool rows_failed;   /* they ended in a failure */
+        bool awaiting;      /* a query was sent whose result was not asked for yet */
         bool broken;
         uint8_t effects; /* DAL__EFFECT_* of what ran, until they were seen to */
         dal_error_class broken_by;
-        dal__conn_news *news;  /* of the pool; NULL without one */
-        uint32_t schema_heard; /* of news->n_schema: what was prepared since is fresh */
+        dal__conn_news *news;      /* of the pool; NULL without one */
+        uint32_t schema_heard;     /* of news->n_schema: what was prepared since is fresh */
         dal__conn_process process; /* when lone: that opened it */
-        dal_error tx_failure;  /* when tx_failed: what failed first */
+        dal_error tx_failure;      /* when tx_failed: what failed first */
 };
 
 /* Where a flush failed, for the caller that must know what the server may have seen. */
@@ -113,6 +115,16 @@ static inline void dal__conn_note_write(dal_conn *conn, bool writes)
 {
         conn->wrote = writes | (conn->wrote & conn->in_tx);
 }
+/* Fills in what one statement's request has unlike another's. */
+static inline void dal__conn_fill_request(dal_conn *conn, dal__cached_stmt *entry, dal_params params,
+                                          dal_request *request)
+{
+        request->stmt = &entry->driver_stmt;
+        request->flags = entry->key->flags;
+        request->params = params;
+        conn->effects |= entry->effects;
+        dal__conn_note_write(conn, !entry->is_read);
+}
 /* Makes the request of a statement, its parameters checked; NULL, with *err filled, if that fails. */
 static inline dal__cached_stmt *dal__conn_prepare_request(dal_conn *conn, const dal_stmt *stmt,
                                                           dal_params params, dal_request *request,
@@ -126,12 +138,8 @@ static inline dal__cached_stmt *dal__conn_prepare_request(dal_conn *conn, const 
                 err->not_sent = true;
                 return NULL;
         }
-        *request = (dal_request){.kind = DAL_REQUEST_STMT,
-                                 .stmt = &entry->driver_stmt,
-                                 .flags = stmt->flags,
-                                 .params = params};
-        conn->effects |= entry->effects;
-        dal__conn_note_write(conn, !entry->is_read);
+        *request = (dal_request){.kind = DAL_REQUEST_STMT};
+        dal__conn_fill_request(conn, entry, params, request);
         return entry;
 }
 /* Says whether a request makes a round trip; the others cost nothing of their own. */
@@ -153,9 +161,11 @@ void dal__conn_init_rows(dal_conn *conn);
 static inline dal_rows *dal__conn_open_rows(dal_conn *conn, const dal_result *result, dal_deadline deadline)
 {
         conn->rows.cells = NULL;
+        conn->rows.first = result->first;
         conn->rows.n_columns = result->has_rows ? result->n_columns : 0;
         conn->rows.shard = DAL_NO_SHARD;
         conn->rows_open = result->has_rows;
+        conn->rows_complete = result->complete;
         conn->rows_failed = false;
         conn->rows_deadline = deadline;
         return &conn->rows;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "conn/conn_state.h"
+#include "conn/conn_hot.h"
 
 #include <string.h>
 
@@ -69,6 +69,7 @@ dal_status dal__conn_queue(dal_conn *conn, const dal_stmt *stmt, dal_params para
 
         if (s)
                 return s;
+        memset(&request, 0, sizeof request);
         entry = dal__conn_prepare_request(conn, stmt, params, &request, failure);
         s = entry ? dal__conn_copy_params(params, &values, err) : failure->status;
         if (s)
@@ -499,10 +500,7 @@ dal_status dal__conn_set_tx_mode(dal_conn *conn, bool tx_mode, dal_deadline dead
 
 bool dal__conn_is_clean(dal_conn *conn)
 {
-        conn->on_rows_close = NULL;
-        conn->insert_id = 0;
-        return !(conn->broken | conn->in_tx | conn->rows_open | conn->awaiting | conn->effects) &&
-               conn->n_pending == 0 && conn->driver->tx_state(conn->state) == DAL_TX_STATE_IDLE;
+        return dal__conn_is_clean_hot(conn);
 }
 
 void dal__conn_clean(dal_conn *conn, dal_deadline deadline, bool *reusable_out)

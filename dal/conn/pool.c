@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "conn/pool_state.h"
+#include "conn/pool_hot.h"
 
 #include <sched.h>
 #include <string.h>
@@ -11,7 +11,6 @@
 
 #define CLEAN_LIMIT_NS INT64_C(1000000000)
 #define MAX_SIZE       65536u
-#define NOBODY         ((pthread_t)0)
 
 /* ---- making and ending ---- */
 
@@ -446,62 +445,22 @@ static dal_status make_ready(dal_pool *pool, dal__pool_slot *slot, const claim *
 }
 
 /* As dal__pool_offer(), without the lock. */
-DAL_COLD static void offer(dal_pool *pool, dal__pool_slot *slot, int64_t now)
+static void offer(dal_pool *pool, dal__pool_slot *slot, int64_t now)
 {
         (void)pthread_mutex_lock(&pool->lock);
         dal__pool_offer(pool, slot, now);
         (void)pthread_mutex_unlock(&pool->lock);
 }
 
-/*
- * Takes the parked connection if it is fit as it is, without the lock and without a system call. Whoever waits came
- * first: then there is nothing to take here.
- */
-static dal__pool_slot *take_parked(dal_pool *pool, const char *here, bool tx_mode, int64_t now)
+DAL_COLD dal__pool_slot *dal__pool_reject_parked(dal_pool *pool, dal__pool_slot *slot, int64_t now)
 {
-        dal__pool_slot *slot;
-
-        if (!atomic_load_explicit(&pool->parked, memory_order_relaxed) || atomic_load(&pool->n_waiting))
-                return NULL;
-        slot = atomic_exchange(&pool->parked, NULL);
-        if (!slot)
-                return NULL;
-        if (slot->tx_mode != tx_mode || now - slot->used_at > pool->validate_after ||
-            now >= slot->expires_at ||
-            slot->heard != atomic_load_explicit(&pool->news.n, memory_order_relaxed)) {
-                offer(pool, slot, now);
-                return NULL;
-        }
-        atomic_store_explicit(&slot->where, here, memory_order_relaxed);
-        atomic_store_explicit(&slot->since, now, memory_order_relaxed);
-        atomic_store_explicit(&slot->owner, pthread_self(), memory_order_relaxed);
-        atomic_store_explicit(&slot->leak_reported, false, memory_order_relaxed);
-        atomic_fetch_add_explicit(&pool->n_unlocked, 1, memory_order_relaxed);
-        return slot;
+        offer(pool, slot, now);
+        return NULL;
 }
 
-/*
- * Parks a connection that is clean, the one used last being lent first; false when it has to go the ordinary way.
- */
-static bool park(dal_pool *pool, dal__pool_slot *slot)
+DAL_COLD void dal__pool_push_out(dal_pool *pool, dal__pool_slot *slot)
 {
-        int64_t now = dal__pool_now();
-        dal__pool_slot *before, *own = slot;
-
-        if (now >= slot->expires_at || atomic_load(&pool->n_waiting) || atomic_load(&pool->closed) ||
-            !pthread_equal(atomic_load_explicit(&slot->owner, memory_order_relaxed), pthread_self()))
-                return false;
-        slot->used_at = now;
-        slot->tx_mode = dal__conn_tx_mode(slot->conn);
-        atomic_store_explicit(&slot->owner, NOBODY,
-                              memory_order_relaxed); /* so that it is not given back twice */
-        before = atomic_exchange(&pool->parked, slot);
-        if (before)
-                offer(pool, before, before->used_at);
-        if (!atomic_load(&pool->n_waiting) && !atomic_load(&pool->closed))
-                return true;
-        /* Somebody came to wait or to close meanwhile: unless he took it himself, it is still ours to give. */
-        return !atomic_compare_exchange_strong(&pool->parked, &own, NULL);
+        offer(pool, slot, slot->used_at);
 }
 
 DAL_COLD static dal_status acquire_in_turn(const char *here, dal_pool *pool, bool tx_mode,
@@ -538,7 +497,7 @@ dal_status dal__pool_acquire(const char *here, dal_pool *pool, bool tx_mode, int
         tx_mode = tx_mode && pool->has_modes;
         if (dal__pool_is_forked(pool))
                 return fail_forked(err);
-        slot = take_parked(pool, here, tx_mode, now);
+        slot = dal__pool_take_parked(pool, here, pthread_self(), tx_mode, now);
         if (!slot)
                 return acquire_in_turn(here, pool, tx_mode, deadline, out, err);
         *out = slot->conn;
@@ -552,7 +511,7 @@ dal_status dal_pool_acquire_at(const char *here, dal_pool *pool, bool tx_mode, d
 }
 
 /* Cleans a connection if need be; closes it, or gives it to the oldest waiter or the idle list. */
-DAL_COLD static void release_in_turn(dal_pool *pool, dal__pool_slot *slot)
+DAL_COLD void dal__pool_release_in_turn(dal_pool *pool, dal__pool_slot *slot)
 {
         /* The pace of the line is measured exactly; without a line there is nothing to measure. */
         int64_t now = atomic_load(&pool->n_waiting) ? dal_clock_now() : dal__pool_now();
@@ -566,7 +525,7 @@ DAL_COLD static void release_in_turn(dal_pool *pool, dal__pool_slot *slot)
         dal__conn_clean(slot->conn, now + CLEAN_LIMIT_NS, &reusable);
         (void)pthread_mutex_lock(&pool->lock);
         dal__pool_note_lost(pool, dal__conn_broken_by(slot->conn));
-        if (!pthread_equal(slot->owner, pthread_self()) && !pthread_equal(slot->owner, NOBODY))
+        if (!pthread_equal(slot->owner, pthread_self()) && !pthread_equal(slot->owner, DAL__POOL_NOBODY))
                 pool->lent_across_threads = true;
         slot->used_at = now;
         slot->tx_mode = dal__conn_tx_mode(slot->conn);
@@ -580,17 +539,11 @@ DAL_COLD static void release_in_turn(dal_pool *pool, dal__pool_slot *slot)
 void dal_pool_release(dal_pool *pool, dal_conn *conn)
 {
         dal__pool_slot *slot;
-        bool parked;
 
         if (!conn || dal__pool_is_forked(pool))
                 return;
-        slot = dal__conn_lease(conn);
+        slot = conn->lease;
         if (!slot || slot < pool->slots || slot >= pool->slots + pool->options.max_size || slot->conn != conn)
                 return; /* of another pool, or of none */
-        /* Whoever parks the last lease still looks at the pool after that: it must not be freed meanwhile. */
-        atomic_fetch_add(&pool->n_parking, 1);
-        parked = dal__conn_is_clean(conn) && park(pool, slot);
-        atomic_fetch_sub(&pool->n_parking, 1);
-        if (!parked)
-                release_in_turn(pool, slot);
+        dal__pool_give_back(pool, conn);
 }

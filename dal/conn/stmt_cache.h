@@ -74,14 +74,19 @@ static inline const dal_stmt *dal__stmt_cache_key(const dal_driver_stmt *stmt)
         return ((const dal__cached_stmt *)entry)->key;
 }
 
+/* Says whether an entry is that of a statement: not only its address. */
+static inline bool dal__stmt_cache_is_for(const dal__cached_stmt *entry, const dal_stmt *stmt)
+{
+        return entry->key == stmt && entry->key_name == stmt->name && entry->key_common == stmt->common;
+}
+
 /* Finds a statement or makes a place for it; NULL, with *err filled, if that fails. On every statement's way. */
 static inline dal__cached_stmt *dal__stmt_cache_get(dal__stmt_cache *cache, void *driver_conn,
                                                     const dal_stmt *stmt, dal_error *err)
 {
-        dal__cached_stmt *entry = *dal__stmt_cache_bucket(cache, stmt);
+        dal__cached_stmt *entry = cache->newest;
 
-        if (entry && entry == cache->newest && entry->key == stmt && entry->key_name == stmt->name &&
-            entry->key_common == stmt->common)
+        if (entry && stmt && dal__stmt_cache_is_for(entry, stmt))
                 return entry;
         return dal__stmt_cache_fetch(cache, driver_conn, stmt, err);
 }

@@ -29,21 +29,13 @@ DAL_COLD static void fail_by_key(const dal_key *key, dal_error *err)
                               "dal_fanout_query()");
 }
 
-/* NULL, with *err filled, if there is none. */
-static inline dal__shard *find_by_key(const dal_cluster *cluster, const dal_key *key, dal_error *err)
+dal__shard *dal__cluster_shard_of(const dal_cluster *cluster, const dal_key *key, dal_error *err)
 {
-        dal__shard *shard = NULL;
+        dal__shard *shard = dal__cluster_peek_shard(cluster, key);
 
-        if (dal_key_is_set(key))
-                shard = dal__cluster_find(cluster, dal__map_shard(&cluster->map, dal_key_slot(key)));
         if (!shard)
                 fail_by_key(key, err);
         return shard;
-}
-
-dal__shard *dal__cluster_shard_of(const dal_cluster *cluster, const dal_key *key, dal_error *err)
-{
-        return find_by_key(cluster, key, err);
 }
 
 static dal__shard *find_by_number(const dal_cluster *cluster, uint16_t number, dal_error *err)
@@ -178,7 +170,7 @@ static dal_status attempt_once(dal_cluster *cluster, const struct target *target
                                dal_tx *tx, dal_tx_fn *fn, void *arg, dal_error *err)
 {
         dal__shard *shard = target->by_number ? find_by_number(cluster, target->number, err)
-                                              : find_by_key(cluster, &target->key, err);
+                                              : dal__cluster_shard_of(cluster, &target->key, err);
         dal_status s;
 
         if (!shard)
@@ -293,147 +285,6 @@ dal_status dal_cluster_run_on_at(const char *here, dal_cluster *cluster, uint16_
         target.number = shard;
         target.by_number = true;
         return run(here, cluster, &target, options, fn, arg, err);
-}
-
-/* ---- one statement -------------------------------------------------------------------------------------------------------- */
-
-/* What a failure means for a statement that commits by itself. */
-DAL_COLD static void judge_single(dal_conn *conn, const dal_stmt *stmt, dal_error *failure)
-{
-        if (failure->status == DAL_ERR_IN_DOUBT)
-                return;
-        if (failure->not_sent || (failure->conn_gone && dal__conn_is_read(conn, stmt)))
-                return; /* it had no effect: running it again is safe */
-        if (!failure->conn_gone) {
-                failure->retry_tx &= dal__conn_is_atomic(conn, stmt); /* else a part may be done */
-                return;
-        }
-        dal__conn_doubt("the statement was sent and no answer came: it may or may not have taken effect",
-                        failure);
-}
-
-static void release_lease(dal_conn *conn, void *pool)
-{
-        dal_pool_release(pool, conn);
-}
-
-/* A call of dal_cluster_exec() or, with `rows_out`, dal_cluster_query(). */
-struct single {
-        const char *here;
-        dal_cluster *cluster;
-        const dal_key *key;
-        const dal_stmt *stmt;
-        dal_params params;
-        int64_t *n_rows_out;
-        dal_rows **rows_out;
-        dal_deadline deadline;
-};
-
-/* Runs a statement for its count or its rows, which then hold the lease. */
-static dal_status single_once(const struct single *call, int64_t now, dal_error *err)
-{
-        dal__shard *shard = find_by_key(call->cluster, call->key, err);
-        dal_conn *conn;
-        dal_status s;
-
-        if (!shard)
-                return err->status;
-        s = dal__cluster_acquire(call->here, call->cluster, shard, false, now, call->deadline, &conn, err);
-        if (s)
-                return s;
-        s = call->rows_out
-                    ? dal__conn_run_fresh(conn, call->stmt, call->params, call->deadline, call->rows_out, err)
-                    : dal_conn_exec(conn, call->stmt, call->params, call->deadline, call->n_rows_out, err);
-        if (s == DAL_OK && call->rows_out) {
-                dal__conn_lend_rows(conn, shard->number, release_lease, shard->pool);
-                return DAL_OK;
-        }
-        if (s) {
-                judge_single(conn, call->stmt, err);
-                err->shard = shard->number;
-                s = err->status;
-        }
-        dal_pool_release(shard->pool, conn);
-        return s;
-}
-
-/* After a failure of the first attempt. */
-DAL_COLD static dal_status single_again(const struct single *call, dal_error *err)
-{
-        dal_status s = err->status;
-        uint64_t random = 0;
-
-        for (uint32_t attempt = 1; s && dal__cluster_pause(call->cluster, call->here, attempt, 0, false,
-                                                           call->deadline, &random, err);
-             attempt++) {
-                s = single_once(call, dal_clock_now(), err);
-                if (s == DAL_OK)
-                        *err = (dal_error)DAL_ERROR_INIT; /* what went wrong before is over */
-        }
-        return s;
-}
-
-/* *err is never NULL here: it is also where the failures of the attempts are kept. */
-static inline dal_status single(struct single *call, dal_error *err)
-{
-        int64_t now = dal_clock_now();
-        dal_status s = dal__cluster_begin_call(call->cluster, err);
-
-        if (s)
-                return s;
-        call->deadline = now + call->cluster->options.timeout_ms * NS_PER_MS;
-        s = single_once(call, now, err);
-        if (s)
-                s = single_again(call, err);
-        dal__cluster_end_call(call->cluster);
-        return s;
-}
-
-DAL_COLD static dal_status single_silent(struct single *call)
-{
-        dal_error ignored;
-
-        return single(call, &ignored);
-}
-
-static dal_status run_single(dal_tx *tx, void *arg, dal_error *err)
-{
-        const struct single *call = arg;
-
-        return dal_tx_exec(tx, call->stmt, call->params, call->n_rows_out, err);
-}
-
-dal_status dal__cluster_refuse_resolve(const dal_stmt *stmt, const char *call, dal_error *err)
-{
-        dal_error_set(err, DAL_CLASS_ARGUMENT,
-                      "statement %s has DAL_STMT_RESOLVE, which %s can't keep, for its rows come before its "
-                      "outcome: "
-                      "run it by dal_cluster_exec() or inside dal_cluster_run()",
-                      stmt->name, call);
-        if (err)
-                err->not_sent = true;
-        return DAL_ERR_ARG;
-}
-
-dal_status dal_cluster_exec_at(const char *here, dal_cluster *cluster, dal_key key, const dal_stmt *stmt,
-                               dal_params params, int64_t *n_rows_out, dal_error *err)
-{
-        struct single call = {here, cluster, &key, stmt, params, n_rows_out, NULL, 0};
-
-        if (stmt && stmt->flags & DAL_STMT_RESOLVE)
-                return dal_cluster_run_at(here, cluster, key, NULL, run_single, &call, err);
-        return err ? single(&call, err) : single_silent(&call);
-}
-
-dal_status dal_cluster_query_at(const char *here, dal_cluster *cluster, dal_key key, const dal_stmt *stmt,
-                                dal_params params, dal_rows **out, dal_error *err)
-{
-        struct single call = {here, cluster, &key, stmt, params, NULL, out, 0};
-
-        *out = NULL;
-        if (stmt && stmt->flags & DAL_STMT_RESOLVE)
-                return dal__cluster_refuse_resolve(stmt, "dal_cluster_query()", err);
-        return err ? single(&call, err) : single_silent(&call);
 }
 
 /* ---- facts and tools -------------------------------------------------------------------------------------------------------- */

@@ -105,6 +105,13 @@ static inline dal__shard *dal__cluster_find(const dal_cluster *cluster, uint16_t
                        ? atomic_load_explicit(&cluster->by_number[number], memory_order_acquire)
                        : NULL;
 }
+/* The shard of a key; NULL if there is none. */
+static inline dal__shard *dal__cluster_peek_shard(const dal_cluster *cluster, const dal_key *key)
+{
+        return dal_key_is_set(key)
+                       ? dal__cluster_find(cluster, dal__map_shard(&cluster->map, dal_key_slot(key)))
+                       : NULL;
+}
 /* What follows a lease that failed, or the first one of a shard, whose identity is then checked. */
 dal_status dal__cluster_verify(dal_cluster *cluster, dal__shard *shard, dal_status leased,
                                dal_deadline deadline, dal_conn **conn, dal_error *err);
@@ -130,19 +137,27 @@ static inline uint32_t dal__cluster_bucket(pthread_t thread)
         memcpy(&bits, &thread, sizeof thread < sizeof bits ? sizeof thread : sizeof bits);
         return (uint32_t)((bits * 0x9e3779b97f4a7c15u) >> 58) % DAL__RUNNING_BUCKETS;
 }
-static inline void dal__cluster_end_call(dal_cluster *cluster)
+static inline void dal__cluster_leave_bucket(dal_cluster *cluster, uint32_t bucket)
 {
         /* The last touch: whoever closes the cluster may free it now. */
-        atomic_fetch_sub(&cluster->running[dal__cluster_bucket(pthread_self())].n_calls, 1);
+        atomic_fetch_sub(&cluster->running[bucket].n_calls, 1);
+}
+static inline void dal__cluster_end_call(dal_cluster *cluster)
+{
+        dal__cluster_leave_bucket(cluster, dal__cluster_bucket(pthread_self()));
 }
 dal_status dal__cluster_refuse_call(dal_cluster *cluster, dal_error *err);
 /* For the calls that can't keep what DAL_STMT_RESOLVE promises. */
 dal_status dal__cluster_refuse_resolve(const dal_stmt *stmt, const char *call, dal_error *err);
-static inline dal_status dal__cluster_begin_call(dal_cluster *cluster, dal_error *err)
+static inline dal_status dal__cluster_enter_bucket(dal_cluster *cluster, uint32_t bucket, dal_error *err)
 {
         /* Counted before `closing` is looked at: dal_cluster_close() sets that before it counts. */
-        atomic_fetch_add(&cluster->running[dal__cluster_bucket(pthread_self())].n_calls, 1);
+        atomic_fetch_add(&cluster->running[bucket].n_calls, 1);
         return atomic_load(&cluster->closing) ? dal__cluster_refuse_call(cluster, err) : DAL_OK;
+}
+static inline dal_status dal__cluster_begin_call(dal_cluster *cluster, dal_error *err)
+{
+        return dal__cluster_enter_bucket(cluster, dal__cluster_bucket(pthread_self()), err);
 }
 /* Waits until no call is inside any more; DAL_ERR_TIMEOUT names one. */
 dal_status dal__cluster_drain_calls(dal_cluster *cluster, dal_deadline deadline, dal_error *err);

@@ -5,6 +5,14 @@
 #include <stdio.h>
 #include <string.h>
 
+/* A row at hand needs no call. */
+static inline bool take_first(dal_rows *rows)
+{
+        rows->cells = rows->first;
+        rows->first = NULL;
+        return rows->cells != NULL;
+}
+
 dal_status dal_rows_next(dal_rows *rows, bool *found_out, dal_error *err)
 {
         dal_status status;
@@ -12,7 +20,10 @@ dal_status dal_rows_next(dal_rows *rows, bool *found_out, dal_error *err)
         if (!rows || !found_out)
                 return dal_error_set(err, DAL_CLASS_ARGUMENT,
                                      "dal_rows_next() needs a cursor and a place for found_out");
-        rows->cells = NULL;
+        if (take_first(rows)) {
+                *found_out = true;
+                return DAL_OK;
+        }
         status = rows->next(rows, &rows->cells, err);
         *found_out = rows->cells != NULL;
         return status;
@@ -24,7 +35,8 @@ dal_status dal_rows_first(dal_rows *rows, dal_error *err)
 
         if (!rows)
                 return dal_error_set(err, DAL_CLASS_ARGUMENT, "dal_rows_first() needs a cursor");
-        rows->cells = NULL;
+        if (take_first(rows))
+                return DAL_OK;
         status = rows->next(rows, &rows->cells, err);
         if (status == DAL_OK && !rows->cells)
                 return dal_error_set(err, DAL_CLASS_NO_ROW, "the query found no row");

@@ -7,6 +7,8 @@
 /* The cursor is one view for several sources: a connection's result, or several shards' results in a row. */
 struct dal_rows {
         const dal_value *cells; /* of the current row; NULL before the first and after the last */
+        const dal_value
+                *first; /* of the next row, when it is at hand already: then `next` is not asked for it */
         uint32_t n_columns;
         uint16_t shard;
         /* NULL after the last row and after a failure. */

@@ -263,6 +263,7 @@ static const dal_driver fake_driver = {
         .max_params = 65535,
         .open = fake_open,
         FAKE_SLOTS,
+        .run = dal__fake_run, /* optional: the other kind shows how it is without */
 };
 
 static const dal_driver fakemodal_driver = {

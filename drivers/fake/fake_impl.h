@@ -162,6 +162,7 @@ dal_driver_flush_fn dal__fake_flush;
 dal_driver_result_fn dal__fake_result;
 dal_driver_fetch_fn dal__fake_fetch;
 dal_driver_discard_fn dal__fake_discard;
+dal_driver_run_fn dal__fake_run;
 dal_driver_column_fn dal__fake_column;
 dal_driver_stmt_close_fn dal__fake_stmt_close;
 void dal__fake_answer_clear(dal_fake_server *server, fake_answer *answer);

@@ -168,6 +168,45 @@ dal_status dal__fake_fetch(void *state, dal_deadline deadline, const dal_value *
         return answer->fails_late ? fail_late(conn, err) : DAL_OK;
 }
 
+/* Its place in the order of faults is the fetch: while one is to strike there, rows are fetched. */
+static bool may_hand_out(fake_conn *conn)
+{
+        dal_fake_server *server = conn->server;
+        bool may = true;
+
+        pthread_mutex_lock(&server->lock);
+        for (uint32_t i = 0; i < server->n_faults; i++)
+                may &= server->faults[i].fault.at != DAL_FAKE_AT_FETCH;
+        pthread_mutex_unlock(&server->lock);
+        return may;
+}
+
+dal_status dal__fake_run(void *state, const dal_request *request, dal_deadline deadline, dal_result *out,
+                         dal_error *err)
+{
+        fake_conn *conn = state;
+        fake_answer *answer = &conn->answer;
+        dal_status s = dal__fake_queue(conn, request, err);
+
+        if (s != DAL_OK) {
+                err->not_sent = true;
+                return s;
+        }
+        s = dal__fake_flush(conn, deadline, err);
+        if (s != DAL_OK) {
+                err->conn_gone = true; /* without a working flush there is no result to wait for */
+                return s;
+        }
+        s = dal__fake_result(conn, deadline, out, err);
+        if (s != DAL_OK || !answer->has_rows || !may_hand_out(conn))
+                return s;
+        conn->statement_end = DAL_FOREVER;
+        if (answer->n_rows > 0)
+                out->first = answer->rows[answer->i_row++]->cells;
+        out->complete = answer->i_row == answer->n_rows && !answer->fails_late;
+        return DAL_OK;
+}
+
 dal_status dal__fake_discard(void *state, dal_deadline deadline, dal_error *err)
 {
         fake_conn *conn = state;

@@ -193,6 +193,7 @@ static const dal_driver driver = {
         .end_session = dal__postgres_end_session,
         .number_query = dal__postgres_number_query,
         .bulk = dal__postgres_bulk,
+        .run = dal__postgres_run,
 };
 
 const dal_driver *dal_driver_postgres(void)

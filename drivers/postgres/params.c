@@ -201,22 +201,10 @@ static void store32(char *out, uint32_t value)
         out[3] = (char)value;
 }
 
-static void store64(char *out, uint64_t value)
-{
-        out[0] = (char)(value >> 56);
-        out[1] = (char)(value >> 48);
-        out[2] = (char)(value >> 40);
-        out[3] = (char)(value >> 32);
-        out[4] = (char)(value >> 24);
-        out[5] = (char)(value >> 16);
-        out[6] = (char)(value >> 8);
-        out[7] = (char)value;
-}
-
 static int encode_integer(char *slot, const dal_value *value, bool as_decimal, int *length)
 {
         if (!as_decimal) {
-                store64(slot, value->as.uint64);
+                dal__postgres_store64(slot, value->as.uint64);
                 *length = 8;
                 return 1;
         }
@@ -241,10 +229,10 @@ static int encode_slot(char *slot, const dal_value *value, Oid type, int *length
                 return 1;
         case DAL_TYPE_DOUBLE:
                 memcpy(&bits, &value->as.float64, sizeof bits);
-                store64(slot, bits);
+                dal__postgres_store64(slot, bits);
                 return 1;
         case DAL_TYPE_TIMESTAMP:
-                store64(slot, (uint64_t)(value->as.int64 - PG_EPOCH_US));
+                dal__postgres_store64(slot, (uint64_t)(value->as.int64 - PG_EPOCH_US));
                 return 1;
         case DAL_TYPE_DATE:
                 store32(slot, (uint32_t)(value->as.int64 - PG_EPOCH_DAYS));
@@ -309,7 +297,7 @@ void dal__postgres_params_encode(dal__postgres_params *p, dal_params params, con
                         encode_rest(p, params, types, i);
                         return;
                 }
-                store64(p->slots[i], (uint64_t)params.values[i].as.int64);
+                dal__postgres_store64(p->slots[i], (uint64_t)params.values[i].as.int64);
                 p->values[i] = p->slots[i];
                 p->lengths[i] = 8;
                 p->formats[i] = 1;

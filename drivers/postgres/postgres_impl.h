@@ -133,7 +133,7 @@ typedef enum dal__postgres_kind {
 typedef enum dal__postgres_decoded {
         PG_DECODED,
         PG_MALFORMED, /* not what the type looks like on the wire */
-        PG_INFINITE   /* an infinite timestamp or date, or one beyond 64 bits of microseconds: no instant of ours */
+        PG_INFINITE /* an infinite timestamp or date, or one beyond 64 bits of microseconds: no instant of ours */
 } dal__postgres_decoded;
 
 /* Written out, so that compilers see one swapped load. */
@@ -143,6 +143,19 @@ static inline uint64_t dal__postgres_load64(const char *bytes)
 
         return (uint64_t)b[0] << 56 | (uint64_t)b[1] << 48 | (uint64_t)b[2] << 40 | (uint64_t)b[3] << 32 |
                (uint64_t)b[4] << 24 | (uint64_t)b[5] << 16 | (uint64_t)b[6] << 8 | (uint64_t)b[7];
+}
+
+/* Written out, so that compilers see one swapped store. */
+static inline void dal__postgres_store64(char *out, uint64_t value)
+{
+        out[0] = (char)(value >> 56);
+        out[1] = (char)(value >> 48);
+        out[2] = (char)(value >> 40);
+        out[3] = (char)(value >> 32);
+        out[4] = (char)(value >> 24);
+        out[5] = (char)(value >> 16);
+        out[6] = (char)(value >> 8);
+        out[7] = (char)value;
 }
 
 dal__postgres_kind dal__postgres_kind_of(Oid type);
@@ -288,6 +301,14 @@ dal_status dal__postgres_cancel_new(PGconn *pg, dal__postgres_cancel **out, dal_
 dal_status dal__postgres_cancel_send(dal__postgres_cancel *cancel, dal_deadline deadline, dal_error *err);
 void dal__postgres_cancel_free(dal__postgres_cancel *cancel);
 
+#define PG_TEXT     0
+#define PG_BINARY   1
+#define PG_CLOSE_AT 16 /* closed statements wait until there are so many: they cost a Sync of their own */
+#define PG_SHORT_MS 10 /* a wait well within the 50 ms by which a deadline may be missed */
+
+/* run.c */
+dal_driver_run_fn dal__postgres_run;
+
 /* stmt.c */
 dal_driver_queue_fn dal__postgres_queue;
 dal_driver_flush_fn dal__postgres_flush;
@@ -308,7 +329,8 @@ void dal__postgres_set_stream(PGconn *pg);
 bool dal__postgres_is_read(const dal_request *request);
 
 /* control.c */
-#define PG_CONTROL_SIZE 512 /* bytes of the longest command: the token of a COMMIT with the name of its table */
+#define PG_CONTROL_SIZE                                                                                      \
+        512 /* bytes of the longest command: the token of a COMMIT with the name of its table */
 /* Commands that a control request consists of; with a pipeline each is a message of its own. */
 uint32_t dal__postgres_n_commands(const dal__postgres_conn *conn, const dal_request *request);
 /* Writes command `i` of a control request; returns its size. */
@@ -322,6 +344,27 @@ dal_driver_number_query_fn dal__postgres_number_query;
 
 /* result.c */
 dal_driver_result_fn dal__postgres_result;
+/* Makes what PQgetResult() gave first for a statement sent by itself the outcome; consumes it. */
+dal_status dal__postgres_take_plain(dal__postgres_conn *conn, const dal_request *request, PGresult *result,
+                                    dal_deadline deadline, dal_result *out, dal_error *err);
+/* Reads the count of a command tag: "UPDATE 5", "INSERT 0 5"; what does not change rows counts none. */
+int64_t dal__postgres_count_of_tag(const char *tag);
+/* The same; most results come from SELECT, which changes none. */
+static inline int64_t dal__postgres_rows_of_tag(const char *tag)
+{
+        return tag[0] == 'S' ? 0 : dal__postgres_count_of_tag(tag);
+}
+/* Says whether the plain statement's answer has ended already, as it usually has, in the same packet. */
+static inline bool dal__postgres_has_ended(dal__postgres_conn *conn)
+{
+        if (PQisBusy(conn->pg))
+                return false;
+        conn->state = PQtransactionStatus(conn->pg);
+        if (conn->state == PQTRANS_ACTIVE || conn->state == PQTRANS_UNKNOWN)
+                return false;
+        conn->open = false;
+        return true;
+}
 /* Waits until all that was written is with the kernel, reading what arrives meanwhile. */
 dal_status dal__postgres_drain_output(dal__postgres_conn *conn, dal_deadline deadline, dal_error *err);
 /* Waits until PQgetResult() would not block; false when the deadline passed. A lost connection is its answer. */
@@ -361,6 +404,9 @@ dal_driver_column_fn dal__postgres_column_name;
 /* Makes a result with rows the current one; consumes it. `streaming`: more of them are to come. */
 dal_status dal__postgres_open_rows(dal__postgres_conn *conn, PGresult *result, bool streaming,
                                    dal_result *out, dal_error *err);
+/* The same for the whole result of a statement run by itself; gives the first row, too. */
+dal_status dal__postgres_open_whole(dal__postgres_conn *conn, PGresult *result, dal_result *out,
+                                    dal_error *err);
 /* Forgets the rows at hand and the names of their columns. */
 void dal__postgres_drop_rows(dal__postgres_conn *conn);
 bool dal__postgres_is_partial(const PGresult *result);

@@ -6,9 +6,6 @@
 #include <poll.h>
 #include <string.h>
 
-/* Well within the 50 ms by which a deadline may be missed. */
-#define SHORT_MS 10
-
 /* ---- waiting ---------------------------------------------------------------------------------------------------- */
 
 /*
@@ -20,7 +17,7 @@ static void wait_shortly(dal__postgres_conn *conn)
         struct pollfd fd = {PQsocket(conn->pg), POLLIN, 0};
 
         conn->quiet = false;
-        if (poll(&fd, 1, SHORT_MS) > 0)
+        if (poll(&fd, 1, PG_SHORT_MS) > 0)
                 PQconsumeInput(conn->pg); /* PQgetResult() reports a failure */
 }
 
@@ -173,11 +170,12 @@ dal_status dal__postgres_fail_flush(dal__postgres_conn *conn, const dal_request 
         uint32_t end = conn->i_next;
         dal_status s;
 
-        while (!conn->items[end - 1].ends_flush)
+        /* What was run without the queue is a flush of its own. */
+        while (end && !conn->items[end - 1].ends_flush)
                 end++;
         if (conn->open && !is_copy(failure)) {
                 /* The end follows the failure at once, but that may have come at the last moment. */
-                dal_deadline moment = dal_clock_after_ms(SHORT_MS);
+                dal_deadline moment = dal_clock_after_ms(PG_SHORT_MS);
                 PGresult *ignored = NULL;
 
                 dal__postgres_end_segment(conn, deadline > moment ? deadline : moment, &ignored, NULL);
@@ -296,8 +294,7 @@ dal_status dal__postgres_end_segment(dal__postgres_conn *conn, dal_deadline dead
 
 /* ---- results ------------------------------------------------------------------------------------------------------- */
 
-/* "UPDATE 5", "INSERT 0 5"; what does not change rows counts none. */
-DAL_NOINLINE static int64_t count_of_tag(const char *tag)
+int64_t dal__postgres_count_of_tag(const char *tag)
 {
         size_t skip;
         int64_t n = 0;
@@ -308,12 +305,6 @@ DAL_NOINLINE static int64_t count_of_tag(const char *tag)
         for (tag += skip; *tag >= '0' && *tag <= '9' && n <= (INT64_MAX - 9) / 10; tag++)
                 n = 10 * n + (*tag - '0');
         return n;
-}
-
-/* Most results come from SELECT, which changes none. */
-static inline int64_t rows_of_tag(const char *tag)
-{
-        return tag[0] == 'S' ? 0 : count_of_tag(tag);
 }
 
 static dal_status rolled_back(dal_error *err)
@@ -340,7 +331,7 @@ static dal_status deliver(dal__postgres_conn *conn, const dal_request *request, 
 
         if (!result)
                 return DAL_OK;
-        out->n_rows = rows_of_tag(PQcmdStatus(result));
+        out->n_rows = dal__postgres_rows_of_tag(PQcmdStatus(result));
         if (PQresultStatus(result) == PGRES_TUPLES_OK && request->kind != DAL_REQUEST_SCRIPT)
                 return dal__postgres_open_rows(conn, result, false, out, err);
         if (request->kind == DAL_REQUEST_COMMIT && !is_committed(request, result))
@@ -383,33 +374,13 @@ DAL_NOINLINE static dal_status open_stream(dal__postgres_conn *conn, const dal_r
         return dal__postgres_open_rows(conn, result, true, out, err);
 }
 
-/* Says whether the plain statement's answer has ended already, as it usually has, in the same packet. */
-static bool has_ended(dal__postgres_conn *conn)
+dal_status dal__postgres_take_plain(dal__postgres_conn *conn, const dal_request *request, PGresult *result,
+                                    dal_deadline deadline, dal_result *out, dal_error *err)
 {
-        if (PQisBusy(conn->pg))
-                return false;
-        conn->state = PQtransactionStatus(conn->pg);
-        if (conn->state == PQTRANS_ACTIVE || conn->state == PQTRANS_UNKNOWN)
-                return false;
-        conn->open = false;
-        return true;
-}
-
-static dal_status plain_result(dal__postgres_conn *conn, const dal_request *request, dal_deadline deadline,
-                               dal_result *out, dal_error *err)
-{
-        PGresult *result;
-        dal_status s;
-
-        if (conn->quiet)
-                wait_shortly(conn);
-        if (PQisBusy(conn->pg) && (s = dal__postgres_wait(conn, deadline, err)))
-                return s;
-        result = PQgetResult(conn->pg);
         switch (PQresultStatus(result)) {
         case PGRES_TUPLES_OK:
-                if (has_ended(conn) && request->kind != DAL_REQUEST_SCRIPT) {
-                        out->n_rows = rows_of_tag(PQcmdStatus(result));
+                if (dal__postgres_has_ended(conn) && request->kind != DAL_REQUEST_SCRIPT) {
+                        out->n_rows = dal__postgres_rows_of_tag(PQcmdStatus(result));
                         return dal__postgres_open_rows(conn, result, false, out, err);
                 }
                 return end_and_deliver(conn, request, result, deadline, out, err);
@@ -468,7 +439,7 @@ DAL_COLD static dal_status fail_alone(dal__postgres_conn *conn, const dal_reques
                                       PGresult *failure, dal_deadline deadline, dal_error *err)
 {
         /* The Sync follows the failure at once, but that may have come at the last moment. */
-        dal_deadline moment = dal_clock_after_ms(SHORT_MS);
+        dal_deadline moment = dal_clock_after_ms(PG_SHORT_MS);
         PGresult *ignored = NULL;
         uint32_t end = conn->i_next - 1;
         dal_status s;
@@ -501,6 +472,18 @@ DAL_COLD static dal_status fail_in_pipeline(dal__postgres_conn *conn, const dal_
         if (is_unprepared && !conn->broken)
                 s = fail_request(conn, item->request, item->prepared->failure, err);
         return s;
+}
+
+static dal_status plain_result(dal__postgres_conn *conn, const dal_request *request, dal_deadline deadline,
+                               dal_result *out, dal_error *err)
+{
+        dal_status s;
+
+        if (conn->quiet)
+                wait_shortly(conn);
+        if (PQisBusy(conn->pg) && (s = dal__postgres_wait(conn, deadline, err)))
+                return s;
+        return dal__postgres_take_plain(conn, request, PQgetResult(conn->pg), deadline, out, err);
 }
 
 static dal_status pipelined_result(dal__postgres_conn *conn, dal__postgres_item *item, dal_deadline deadline,

@@ -9,6 +9,8 @@
 
 /* A result of more rows is freed as soon as its last row was taken, not with the next request. */
 #define SMALL_RESULT 64
+/* One row is kept until the next request unless it takes more bytes. */
+#define KEPT_SIZE 16384
 
 /* Before a statement is canceled, its rows are read away for so long. */
 #define GENTLE_MS 50
@@ -77,7 +79,7 @@ DAL_NOINLINE static void set_column(dal__postgres_conn *conn, uint32_t i, Oid ty
         conn->cells[i].type_id = type;
 }
 
-dal_status dal__postgres_open_rows(dal__postgres_conn *conn, PGresult *result, bool streaming,
+static inline dal_status open_rows(dal__postgres_conn *conn, PGresult *result, bool streaming,
                                    dal_result *out, dal_error *err)
 {
         uint32_t n = (uint32_t)PQnfields(result);
@@ -104,6 +106,12 @@ dal_status dal__postgres_open_rows(dal__postgres_conn *conn, PGresult *result, b
         out->has_rows = true;
         out->n_columns = n;
         return DAL_OK;
+}
+
+dal_status dal__postgres_open_rows(dal__postgres_conn *conn, PGresult *result, bool streaming,
+                                   dal_result *out, dal_error *err)
+{
+        return open_rows(conn, result, streaming, out, err);
 }
 
 const char *dal__postgres_column_name(void *state, uint32_t i_column)
@@ -202,6 +210,24 @@ static dal_status decode_row(dal__postgres_conn *conn, const dal_value **cells_o
                 }
         }
         *cells_out = conn->cells;
+        return DAL_OK;
+}
+
+dal_status dal__postgres_open_whole(dal__postgres_conn *conn, PGresult *result, dal_result *out,
+                                    dal_error *err)
+{
+        dal_status s = open_rows(conn, result, false, out, err);
+
+        if (s)
+                return s;
+        if (conn->n_rows == 0) {
+                out->complete = true;
+        } else if (decode_row(conn, &out->first, NULL)) {
+                conn->i_row = 0; /* what is wrong with it is told when it is fetched */
+                out->first = NULL;
+        } else {
+                out->complete = conn->n_rows == 1 && PQresultMemorySize(result) <= KEPT_SIZE;
+        }
         return DAL_OK;
 }
 

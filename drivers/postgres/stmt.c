@@ -10,9 +10,6 @@
 
 #include <dal/mem.h>
 
-#define TEXT       0
-#define BINARY     1
-#define CLOSE_AT   16 /* closed statements wait until there are so many: they cost a Sync of their own */
 #define CHUNK_ROWS 256
 
 static bool has_statement(const dal_request *request)
@@ -30,7 +27,7 @@ static dal__postgres_prepared **slot_of(const dal_request *request)
 static void remember_name(dal__postgres_conn *conn, const char *name)
 {
         if (conn->n_closing == conn->closing_room) {
-                uint32_t room = conn->closing_room ? 2 * conn->closing_room : 2 * CLOSE_AT;
+                uint32_t room = conn->closing_room ? 2 * conn->closing_room : 2 * PG_CLOSE_AT;
                 void *grown = dal_mem_resize(conn->closing, room, PG_NAME_SIZE);
 
                 if (!grown)
@@ -320,7 +317,7 @@ static bool is_plain(const dal__postgres_conn *conn, const dal__postgres_item *i
 {
         const dal_request *request = item->request;
 
-        if (conn->n_closing >= CLOSE_AT && request->kind != DAL_REQUEST_SCRIPT)
+        if (conn->n_closing >= PG_CLOSE_AT && request->kind != DAL_REQUEST_SCRIPT)
                 return false;
         if (item->ahead || (request->kind == DAL_REQUEST_COMMIT && request->text))
                 return false;
@@ -334,7 +331,7 @@ static int send_prepared(dal__postgres_conn *conn, const dal_request *request,
 
         dal__postgres_params_encode(p, request->params, prepared->types);
         return PQsendQueryPrepared(conn->pg, prepared->name, (int)request->params.n_values, p->values,
-                                   p->lengths, p->formats, BINARY);
+                                   p->lengths, p->formats, PG_BINARY);
 }
 
 /* By the unnamed statement of the protocol. */
@@ -347,7 +344,7 @@ static int send_once(dal__postgres_conn *conn, const dal_request *request)
         else
                 dal__postgres_params_encode(p, request->params, NULL);
         return PQsendQueryParams(conn->pg, text_of(request), (int)request->params.n_values, p->types,
-                                 p->values, p->lengths, p->formats, p->as_text ? TEXT : BINARY);
+                                 p->values, p->lengths, p->formats, p->as_text ? PG_TEXT : PG_BINARY);
 }
 
 static int send_plain(dal__postgres_conn *conn, const dal__postgres_item *item)
@@ -396,7 +393,7 @@ static bool pipeline_once(dal__postgres_conn *conn, dal__postgres_item *item)
 
         if (item->ahead) {
                 dal__postgres_put_limits(text, sizeof text, conn);
-                if (!PQsendQueryParams(conn->pg, text, 0, NULL, NULL, NULL, NULL, BINARY))
+                if (!PQsendQueryParams(conn->pg, text, 0, NULL, NULL, NULL, NULL, PG_BINARY))
                         return false;
                 item->n_replies = 2;
         }
@@ -415,7 +412,7 @@ static bool pipeline_item(dal__postgres_conn *conn, dal__postgres_item *item)
         item->n_replies = dal__postgres_n_commands(conn, request);
         for (uint32_t i = 0; i < item->n_replies; i++) {
                 dal__postgres_put_command(text, sizeof text, conn, request, i);
-                if (!PQsendQueryParams(conn->pg, text, 0, NULL, NULL, NULL, NULL, BINARY))
+                if (!PQsendQueryParams(conn->pg, text, 0, NULL, NULL, NULL, NULL, PG_BINARY))
                         return false;
         }
         return true;
@@ -432,7 +429,7 @@ static bool pipeline_closing(dal__postgres_conn *conn)
                 char text[16 + PG_NAME_SIZE];
 
                 snprintf(text, sizeof text, "DEALLOCATE %s", conn->closing[i]);
-                if (!PQsendQueryParams(conn->pg, text, 0, NULL, NULL, NULL, NULL, BINARY))
+                if (!PQsendQueryParams(conn->pg, text, 0, NULL, NULL, NULL, NULL, PG_BINARY))
                         return false;
 #endif
         }
@@ -466,7 +463,7 @@ static bool send_pipeline(dal__postgres_conn *conn, uint32_t begin, uint32_t end
                     (conn->items[i].syncs && !put_sync(conn, i + 1 == end)))
                         return false;
         }
-        return conn->n_closing < CLOSE_AT || !ends_idle || pipeline_closing(conn);
+        return conn->n_closing < PG_CLOSE_AT || !ends_idle || pipeline_closing(conn);
 }
 
 /* ---- flush ------------------------------------------------------------------------------------------------------ */

@@ -18,7 +18,10 @@
 /* Rarely called: kept apart, so that the everyday way past it saves no registers for its sake. */
 #define DAL_COLD     __attribute__((cold, noinline))
 #define DAL_NOINLINE __attribute__((noinline))
+/* On the way of every statement: put in where it is called, also where that makes the caller long. */
+#define DAL_HOT inline __attribute__((always_inline))
 #else
+#define DAL_HOT inline
 #define DAL_COLD
 #define DAL_NOINLINE
 #define DAL_NODISCARD
