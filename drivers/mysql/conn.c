@@ -261,7 +261,7 @@ static dal_status mysql_slot_queue(void *state, const dal_request *request, dal_
                         return DAL_ERR_RANGE;
         }
         if (conn->i_next == conn->n_queue)
-                conn->i_next = conn->n_queue = conn->i_ahead = 0;
+                conn->i_next = conn->n_queue = conn->i_ahead = conn->n_folded = 0;
         if (conn->n_queue == conn->queue_room) {
                 size_t n = conn->queue_room ? 2 * conn->queue_room : 16;
                 dal__mysql_entry *grown = dal_mem_resize(conn->queue, n, sizeof *grown);
@@ -353,12 +353,21 @@ static dal_status run_next(dal__mysql_conn *conn, dal__mysql_entry *entry, dal_d
                            dal_result *out, dal_error *err)
 {
         dal_status s = DAL_OK;
+        size_t n_folded = 0;
         bool sent;
 
-        if (conn->n_queue - conn->i_next > 1 && entry->request->kind == DAL_REQUEST_STMT)
-                s = dal__mysql_ahead_send(conn, deadline, err);
+        if (conn->n_queue - conn->i_next > 1 && entry->request->kind == DAL_REQUEST_STMT) {
+                if (entry->request->unwatched && !is_sent(conn))
+                        s = dal__mysql_fold_run(conn, &n_folded, deadline, err);
+                if (s == DAL_OK && n_folded == 0)
+                        s = dal__mysql_ahead_send(conn, deadline, err);
+        }
         sent = is_sent(conn);
         conn->i_next++;
+        if (n_folded) {
+                conn->n_folded = s ? 0 : n_folded - 1;
+                return s;
+        }
         if (s)
                 return s;
         return sent ? dal__mysql_ahead_receive(conn, entry, deadline, out, err)
@@ -378,6 +387,12 @@ static dal_status take_result(dal__mysql_conn *conn, dal_deadline deadline, dal_
         if (entry->flush == conn->failed_flush && !entry->request->independent) {
                 conn->i_next++;
                 return refuse(err, DAL_CLASS_NOT_EXECUTED, "skipped because an earlier request failed");
+        }
+        if (conn->n_folded) {
+                conn->n_folded--;
+                conn->i_next++;
+                out->joined = true;
+                return DAL_OK;
         }
         if (conn->broken) {
                 s = refuse(err, DAL_CLASS_CONNECTION_LOST, "the connection is lost");

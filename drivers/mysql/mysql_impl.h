@@ -249,6 +249,9 @@ dal__mysql_stmt *dal__mysql_stmt_make(dal__mysql_conn *conn, const dal_request *
  */
 dal_status dal__mysql_stmt_answer(dal__mysql_conn *conn, dal__mysql_stmt *stmt, int rc, bool stream,
                                   dal_deadline deadline, dal_error *err);
+/** Executes a statement whose values are in place. */
+dal_status dal__mysql_stmt_execute(dal__mysql_conn *conn, dal__mysql_stmt *stmt, bool stream,
+                                   dal_deadline deadline, dal_error *err);
 /** Makes the current result of it. */
 dal_status dal__mysql_stmt_describe(dal__mysql_conn *conn, dal__mysql_stmt *stmt, bool stream, dal_result *out,
                                     dal_error *err);
@@ -285,6 +288,14 @@ const char *dal__mysql_rows_column(const dal__mysql_stmt *stmt, uint32_t i_colum
 /** Runs a statement of any kind without preparing it. */
 dal_status dal__mysql_text_run(dal__mysql_conn *conn, const dal_request *request, dal_deadline deadline,
                                dal_result *out, dal_error *err);
+/** What the lexer has to know of the session's SQL as it is set now: DAL_SQL_*. */
+uint32_t dal__mysql_text_syntax(const dal__mysql_conn *conn);
+/** Gives where the `n` values go in a text, and room for a command; both belong to the connection. */
+dal_status dal__mysql_text_prepare(dal__mysql_conn *conn, const char *text, size_t size, size_t n, uint64_t room,
+                                   size_t **marks_out, char **command_out, dal_error *err);
+/** Runs that command, which gives no rows. */
+dal_status dal__mysql_text_execute(dal__mysql_conn *conn, const char *sql, size_t size, dal_deadline deadline,
+                                   dal_error *err);
 /** Takes the next row: 0, 1 for an error of the connection, or MYSQL_NO_DATA. */
 int dal__mysql_text_fetch(dal__mysql_conn *conn);
 /** Makes cells of the row. */
@@ -300,6 +311,11 @@ void dal__mysql_text_free(dal__mysql_conn *conn);
 dal_status dal__mysql_params_check(const dal_value *value, size_t i, dal_error *err);
 /** Puts the values in place; gives the size of the packet, and whether the library must be told anew. */
 uint64_t dal__mysql_params_set(dal__mysql_stmt *stmt, const dal_params *params, bool *changed_out);
+
+/** Puts one value in place, without the library's knowing; returns the binding that tells where it is. */
+const MYSQL_BIND *dal__mysql_params_put(dal__mysql_stmt *stmt, size_t i, const dal_value *v);
+/** The library was told other things: it is told anew with the next values. */
+void dal__mysql_params_forget(dal__mysql_stmt *stmt);
 
 /* ---- ahead.c: requests sent before the answers of others were read ---- */
 
@@ -317,6 +333,14 @@ int dal__mysql_ahead_readiness(void *state, bool *want_write_out);
 /** Takes the answer of the oldest request that is on its way, `entry`; i_next is behind it already. */
 dal_status dal__mysql_ahead_receive(dal__mysql_conn *conn, dal__mysql_entry *entry, dal_deadline deadline,
                                     dal_result *out, dal_error *err);
+
+/* ---- fold.c: several requests as one command ---- */
+
+/**
+ * Runs the next requests as one command, if that may be done. *n_out tells how many; 0: the next one has to be run by
+ * itself. A failure with *n_out above 0 is that of the command.
+ */
+dal_status dal__mysql_fold_run(dal__mysql_conn *conn, size_t *n_out, dal_deadline deadline, dal_error *err);
 
 /* ---- tx.c: transactions and other commands ---- */
 
@@ -376,6 +400,7 @@ struct dal__mysql_conn {
         bool tx_open;  /* between BEGIN and COMMIT or ROLLBACK */
         bool in_trans; /* the server's word */
         bool committing;
+        bool no_arrays;     /* of parameters, though it is MariaDB */
         bool takes_several; /* statements in one command: off while the command may not be ours */
         bool limits_changed; /* by REQUEST_LIMITS; the session's own come back with the next transaction */
         uint32_t generation; /* counts session resets: statements of an earlier one are gone */
@@ -383,6 +408,7 @@ struct dal__mysql_conn {
         size_t n_queue, queue_room, i_next;
         size_t i_ahead;       /* those from i_next up to this one are on their way */
         uint64_t ahead_bytes; /* of them */
+        size_t n_folded;      /* requests from i_next on that were run with the one before */
         uint64_t trip_bytes;  /* since a round trip was counted */
         uint32_t n_flushes;
         uint32_t started_flush; /* the last one of which a request was run */

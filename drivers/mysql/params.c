@@ -197,3 +197,17 @@ uint64_t dal__mysql_params_set(dal__mysql_stmt *stmt, const dal_params *params, 
         }
         return size;
 }
+
+const MYSQL_BIND *dal__mysql_params_put(dal__mysql_stmt *stmt, size_t i, const dal_value *v)
+{
+        bool changed = false;
+
+        (void)put_value(stmt, i, v, &changed);
+        return &stmt->params[i];
+}
+
+void dal__mysql_params_forget(dal__mysql_stmt *stmt)
+{
+        for (size_t i = 0; i < stmt->n_params; i++)
+                stmt->params[i].buffer = NULL;
+}

@@ -241,8 +241,8 @@ dal_status dal__mysql_stmt_answer(dal__mysql_conn *conn, dal__mysql_stmt *stmt, 
                              "the deadline passed; the server stopped the statement");
 }
 
-static dal_status execute(dal__mysql_conn *conn, dal__mysql_stmt *stmt, bool stream, dal_deadline deadline,
-                          dal_error *err)
+dal_status dal__mysql_stmt_execute(dal__mysql_conn *conn, dal__mysql_stmt *stmt, bool stream,
+                                   dal_deadline deadline, dal_error *err)
 {
         dal__mysql_begin(conn, deadline, true);
         return dal__mysql_stmt_answer(conn, stmt, mysql_stmt_execute(stmt->handle), stream, deadline, err);
@@ -304,7 +304,8 @@ static dal_status run_once(dal__mysql_conn *conn, const dal_request *request, da
                 return s;
         s = set_params(conn, *stmt_out, &request->params, err);
         if (s == DAL_OK)
-                s = execute(conn, *stmt_out, (request->flags & DAL_STMT_STREAM) != 0, deadline, err);
+                s = dal__mysql_stmt_execute(conn, *stmt_out, (request->flags & DAL_STMT_STREAM) != 0,
+                                            deadline, err);
         if (s == DAL_OK)
                 return DAL_OK;
         distrust(conn, request, *stmt_out);

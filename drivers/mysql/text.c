@@ -41,7 +41,7 @@ static bool has_version_comment(const char *text)
 }
 
 /* The session may have been told to take a backslash for itself; the server says so with each answer. */
-static uint32_t syntax_now(const dal__mysql_conn *conn)
+uint32_t dal__mysql_text_syntax(const dal__mysql_conn *conn)
 {
         uint32_t syntax = dal_driver_mysql()->sql_syntax;
 
@@ -63,7 +63,8 @@ static dal_status find_marks(dal__mysql_conn *conn, const char *text, size_t siz
                 conn->marks = grown;
                 conn->marks_room = n_values;
         }
-        n = dal_driver_find_placeholders(syntax_now(conn), text, size, conn->marks, conn->marks_room);
+        n = dal_driver_find_placeholders(dal__mysql_text_syntax(conn), text, size, conn->marks,
+                                         conn->marks_room);
         if (n != n_values)
                 return dal_error_set(
                         err, DAL_CLASS_ARGUMENT,
@@ -187,6 +188,29 @@ static dal_status execute(dal__mysql_conn *conn, const char *sql, size_t size, b
         dal__mysql_text_end(conn);
         return dal_error_set(err, DAL_CLASS_DEADLINE,
                              "the deadline passed; the server stopped the statement");
+}
+
+dal_status dal__mysql_text_prepare(dal__mysql_conn *conn, const char *text, size_t size, size_t n,
+                                   uint64_t room, size_t **marks_out, char **command_out, dal_error *err)
+{
+        dal_status s = find_marks(conn, text, size, n, err);
+
+        if (s == DAL_OK)
+                s = make_room(conn, room, err);
+        *marks_out = conn->marks;
+        *command_out = conn->command;
+        return s;
+}
+
+dal_status dal__mysql_text_execute(dal__mysql_conn *conn, const char *sql, size_t size, dal_deadline deadline,
+                                   dal_error *err)
+{
+        dal_status s = dal__mysql_check_size(conn, (uint64_t)size + 1, err);
+
+        if (s == DAL_OK)
+                s = execute(conn, sql, size, false, deadline, err);
+        give_back_command(conn);
+        return s;
 }
 
 static dal_status describe(dal__mysql_conn *conn, bool stream, dal_result *out, dal_error *err)

@@ -261,6 +261,15 @@ static void see_values(void *arg, dal_fake_call *call)
         dal_fake_store_select(call, "values", INT64_MIN, INT64_MAX, NULL);
 }
 
+static void item_row(void *arg, dal_fake_call *call)
+{
+        static const char *const columns[] = {"id", "code", "parent", "qty"};
+
+        (void)arg;
+        dal_fake_call_columns(call, columns, 4);
+        dal_fake_store_select(call, "item", int_param(call, 0), int_param(call, 0), NULL);
+}
+
 /* --- The rest ------------------------------------------------------------------------------------------ */
 
 static void numbers(void *arg, dal_fake_call *call)
@@ -380,6 +389,7 @@ bool conf_fake_answers(dal_fake_server *server)
                 {"see_values", see_values, NULL},
                 {"sum_accounts", sum_accounts, NULL},
                 {"count_items", count_items, NULL},
+                {"item_row", item_row, NULL},
                 {"numbers", numbers, NULL},
                 {"sorted_numbers", numbers, NULL},
                 {"streamed_numbers", numbers, NULL},

@@ -20,6 +20,7 @@ int main(int argc, char **argv)
                                                          cluster_conf,
                                                          fanout_conf,
                                                          queue_conf,
+                                                         fold_conf,
                                                          batch_conf,
                                                          session_conf,
                                                          deadlines_conf,

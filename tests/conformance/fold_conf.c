@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: MIT */
+/* Runs of the same write: whatever travels together, the effect is that of one after the other. */
+
+#include <pthread.h>
+
+#include "conf.h"
+
+static dal_key key(void)
+{
+        return dal_key_int64(7);
+}
+
+static int64_t count(struct conf *c)
+{
+        return conf_number(c, c->conn, &conf_count_accounts, DAL_NO_PARAMS);
+}
+
+static int64_t balance(struct conf *c, int64_t id)
+{
+        return conf_number(c, c->conn, &conf_balance, DAL_PARAMS(dal_int64(id)));
+}
+
+static dal_status add(dal_tx *tx, int64_t id, dal_error *err)
+{
+        return dal_tx_queue(tx, &conf_add_account, DAL_PARAMS(dal_int64(id), dal_int64(10 * id)), err);
+}
+
+static dal_status change(dal_tx *tx, int64_t id, int64_t by, dal_error *err)
+{
+        return dal_tx_queue(tx, &conf_add_balance, DAL_PARAMS(dal_int64(by), dal_int64(id)), err);
+}
+
+/* Twice, so that the second time each statement is prepared already. */
+static dal_status mixed_runs(dal_tx *tx, void *arg, dal_error *err)
+{
+        int64_t from = *(int64_t *)arg;
+        dal_status s = DAL_OK;
+
+        for (int64_t id = from; id < from + 50 && s == DAL_OK; id++)
+                s = add(tx, id, err);
+        for (int64_t id = from; id < from + 50 && s == DAL_OK; id++)
+                s = change(tx, id, 1, err);
+        for (int64_t i = 0; i < 20 && s == DAL_OK; i++)
+                s = change(tx, from, 1, err);
+        for (int64_t id = from + 40; id < from + 50 && s == DAL_OK; id++)
+                s = dal_tx_queue(tx, &conf_remove_account, DAL_PARAMS(dal_int64(id)), err);
+        return s ? s : add(tx, from + 45, err);
+}
+
+static void fold__runs_of_writes_have_their_effect_in_order(struct conf *c)
+{
+        dal_cluster *cluster = conf_cluster(c, NULL);
+
+        for (int64_t from = 100; from <= 200; from += 100) {
+                OK(dal_cluster_run(cluster, key(), NULL, mixed_runs, &from, &c->err));
+                assert_int_equal(balance(c, from), 10 * from + 21);
+                assert_int_equal(balance(c, from + 1), 10 * (from + 1) + 1);
+                assert_int_equal(balance(c, from + 39), 10 * (from + 39) + 1);
+                assert_int_equal(balance(c, from + 45), 10 * (from + 45));
+                assert_int_equal(count(c), from == 100 ? 41 : 82);
+        }
+        conf_cluster_end(c, cluster);
+}
+
+static const char *const codes[] = {
+        "it''s", "a\\", "x'); DROP TABLE conf_item; --", "?", "\xc3\xa9\xf0\x9f\x98\x80", ""};
+
+enum {
+        N_CODES = sizeof codes / sizeof codes[0]
+};
+
+/* NULL comes and goes, also in the first row, and texts are what would end a literal. */
+static dal_status items(dal_tx *tx, void *arg, dal_error *err)
+{
+        int64_t from = *(int64_t *)arg;
+        dal_status s = DAL_OK;
+
+        for (int64_t i = 0; i < 5 * N_CODES && s == DAL_OK; i++) {
+                char code[64];
+
+                snprintf(code, sizeof code, "%d %s", (int)(from + i), codes[i % N_CODES]);
+                s = dal_tx_queue(tx, &conf_add_item,
+                                 DAL_PARAMS(dal_int64(from + i), dal_text(code), dal_null(),
+                                            i % 3 ? dal_int64(i) : dal_null()),
+                                 err);
+        }
+        return s;
+}
+
+static void check_item(struct conf *c, int64_t id, int64_t i)
+{
+        static const dal_stmt get =
+                DAL_STMT("item_row", "SELECT id, code, parent, qty FROM conf_item WHERE id = ?");
+        dal_rows *rows = NULL;
+        const char *code = NULL;
+        char wanted[64];
+        int64_t qty = 0;
+        size_t size;
+
+        snprintf(wanted, sizeof wanted, "%d %s", (int)id, codes[i % N_CODES]);
+        OK(dal_conn_query(c->conn, &get, DAL_PARAMS(dal_int64(id)), SOON, &rows, &c->err));
+        OK(dal_rows_first(rows, &c->err));
+        OK(dal_rows_text(rows, 1, &code, &size, &c->err));
+        assert_int_equal(size, strlen(wanted));
+        assert_memory_equal(code, wanted, size);
+        assert_int_equal(dal_rows_is_null(rows, 3), i % 3 == 0);
+        if (i % 3)
+                OK(dal_rows_int64(rows, 3, &qty, &c->err));
+        assert_int_equal(qty, i % 3 ? i : 0);
+        dal_rows_close(rows);
+}
+
+static void fold__every_value_arrives_in_its_row(struct conf *c)
+{
+        dal_cluster *cluster = conf_cluster(c, NULL);
+
+        for (int64_t from = 100; from <= 200; from += 100) {
+                OK(dal_cluster_run(cluster, key(), NULL, items, &from, &c->err));
+                for (int64_t i = 0; i < 5 * N_CODES; i++)
+                        check_item(c, from + i, i);
+        }
+        conf_cluster_end(c, cluster);
+}
+
+static dal_status with_the_same_key_twice(dal_tx *tx, void *arg, dal_error *err)
+{
+        dal_status s = DAL_OK;
+
+        (void)arg;
+        for (int64_t id = 1; id <= 30 && s == DAL_OK; id++)
+                s = add(tx, id == 20 ? 3 : id, err);
+        return s;
+}
+
+static void fold__a_failure_in_the_middle_leaves_nothing(struct conf *c)
+{
+        dal_cluster *cluster = conf_cluster(c, NULL);
+
+        for (int i = 0; i < 2; i++) {
+                FAILS(dal_cluster_run(cluster, key(), NULL, with_the_same_key_twice, NULL, &c->err), UNIQUE);
+                assert_non_null(strstr(c->err.message, "add_account"));
+                assert_int_equal(count(c), 0);
+        }
+        conf_cluster_end(c, cluster);
+}
+
+static dal_status fail_inside(dal_tx *tx, void *arg, dal_error *err)
+{
+        return with_the_same_key_twice(tx, arg, err);
+}
+
+static dal_status around_a_savepoint(dal_tx *tx, void *arg, dal_error *err)
+{
+        dal_error inner = DAL_ERROR_INIT;
+        dal_status s = DAL_OK;
+
+        for (int64_t id = 101; id <= 110 && s == DAL_OK; id++)
+                s = add(tx, id, err);
+        if (s == DAL_OK)
+                *(dal_status *)arg = dal_tx_run(tx, fail_inside, NULL, &inner);
+        for (int64_t id = 111; id <= 120 && s == DAL_OK; id++)
+                s = add(tx, id, err);
+        return s;
+}
+
+static void fold__a_savepoint_takes_back_its_own_run_alone(struct conf *c)
+{
+        dal_cluster *cluster;
+        dal_status inner = DAL_OK;
+
+        if (!conf_has_cap(c, DAL_CAP_SAVEPOINT))
+                return;
+        cluster = conf_cluster(c, NULL);
+        OK(dal_cluster_run(cluster, key(), NULL, around_a_savepoint, &inner, &c->err));
+        assert_int_equal(inner, DAL_ERR_CONSTRAINT);
+        assert_int_equal(count(c), 20);
+        conf_cluster_end(c, cluster);
+}
+
+/* ---- a deadlock between two runs -------------------------------------------------------------------------------- */
+
+struct worker {
+        struct conf_meeting *meeting;
+        dal_cluster *cluster;
+        int64_t first, second, mark;
+        int n_deadlocks;
+        dal_status status;
+        dal_error err;
+};
+
+/* Behind the statement that is the victim stand others, and COMMIT: none of them may have an effect of its own. */
+static dal_status cross(dal_tx *tx, void *arg, dal_error *err)
+{
+        struct worker *w = arg;
+        dal_error local = DAL_ERROR_INIT;
+        dal_status s =
+                dal_tx_exec(tx, &conf_add_balance, DAL_PARAMS(dal_int64(1), dal_int64(w->first)), NULL, err);
+
+        if (s)
+                return s;
+        conf_meet(w->meeting, 3000);
+        for (int64_t id = w->mark; id < w->mark + 5 && s == DAL_OK; id++)
+                s = add(tx, id, err);
+        if (s == DAL_OK)
+                s = change(tx, w->first, 1, err);
+        if (s == DAL_OK)
+                s = change(tx, w->second, 1, err);
+        for (int64_t i = 0; i < 5 && s == DAL_OK; i++)
+                s = change(tx, w->first, 100, err);
+        if (s)
+                return s;
+        s = dal_tx_exec(tx, &conf_add_account, DAL_PARAMS(dal_int64(w->mark + 5), dal_int64(0)), NULL,
+                        &local);
+        if (s && local.error_class == DAL_CLASS_DEADLOCK)
+                w->n_deadlocks++;
+        if (s)
+                *err = local;
+        return s;
+}
+
+static void *run_cross(void *arg)
+{
+        dal_tx_options options = DAL_TX_OPTIONS_INIT;
+        struct worker *w = arg;
+
+        options.max_attempts = 1; /* so that whatever a victim leaves behind stays to be seen */
+        w->status = dal_cluster_run(w->cluster, key(), &options, cross, w, &w->err);
+        return NULL;
+}
+
+static void fold__behind_a_deadlock_nothing_has_an_effect(struct conf *c)
+{
+        struct worker w[2];
+        pthread_t threads[2];
+        int victim;
+
+        if (!c->q->row_locks)
+                return; /* with a single writer no circle can form */
+        memset(w, 0, sizeof w);
+        for (int64_t id = 1; id <= 2; id++)
+                OK(dal_conn_exec(c->conn, &conf_add_account, DAL_PARAMS(dal_int64(id), dal_int64(0)), SOON,
+                                 NULL, &c->err));
+        w[0].meeting = w[1].meeting = conf_meeting_new();
+        w[0].cluster = w[1].cluster = conf_cluster(c, NULL);
+        for (int i = 0; i < 2; i++) {
+                w[i].first = 1 + i;
+                w[i].second = 2 - i;
+                w[i].mark = 1000 * (i + 1);
+                pthread_create(&threads[i], NULL, run_cross, &w[i]);
+        }
+        for (int i = 0; i < 2; i++)
+                pthread_join(threads[i], NULL);
+        assert_int_equal(w[0].n_deadlocks + w[1].n_deadlocks, 1);
+        victim = w[0].n_deadlocks ? 0 : 1;
+        assert_int_equal(w[victim].status, DAL_ERR_CONFLICT);
+        OK((c->err = w[!victim].err, w[!victim].status));
+        assert_int_equal(count(c), 2 + 6);
+        assert_int_equal(balance(c, w[!victim].first), 502);
+        assert_int_equal(balance(c, w[!victim].second), 1);
+        conf_meeting_free(w[0].meeting);
+        conf_cluster_end(c, w[0].cluster);
+}
+
+/* ---- sizes ------------------------------------------------------------------------------------------------------ */
+
+static dal_status more_than_a_packet(dal_tx *tx, void *arg, dal_error *err)
+{
+        static const dal_stmt put = DAL_STMT("put_bytes", "INSERT INTO conf_value (id, y) VALUES (?, ?)");
+        static unsigned char bytes[100 * 1024];
+        dal_status s = DAL_OK;
+
+        (void)arg;
+        for (int64_t id = 1; id <= 40 && s == DAL_OK; id++)
+                s = dal_tx_queue(
+                        tx, &put,
+                        DAL_PARAMS(dal_int64(id), id % 7 ? dal_bytes(bytes, sizeof bytes) : dal_null()), err);
+        return s;
+}
+
+static void fold__more_than_one_command_can_hold(struct conf *c)
+{
+        static const dal_stmt get = DAL_STMT("get_bytes", "SELECT y FROM conf_value WHERE id = ?");
+        dal_cluster *cluster = conf_cluster(c, NULL);
+
+        OK(dal_cluster_run(cluster, key(), NULL, more_than_a_packet, NULL, &c->err));
+        for (int64_t id = 1; id <= 40; id++) {
+                const void *bytes;
+                dal_rows *rows = NULL;
+                size_t size = 0;
+
+                OK(dal_conn_query(c->conn, &get, DAL_PARAMS(dal_int64(id)), SOON, &rows, &c->err));
+                OK(dal_rows_first(rows, &c->err));
+                if (id % 7)
+                        OK(dal_rows_bytes(rows, 0, &bytes, &size, &c->err));
+                assert_int_equal(size, id % 7 ? 100 * 1024 : 0);
+                dal_rows_close(rows);
+        }
+        conf_cluster_end(c, cluster);
+}
+
+const struct conf_case fold_conf[] = {
+        CONF_CASE(fold__runs_of_writes_have_their_effect_in_order),
+        CONF_CASE(fold__every_value_arrives_in_its_row),
+        CONF_CASE(fold__a_failure_in_the_middle_leaves_nothing),
+        CONF_CASE(fold__a_savepoint_takes_back_its_own_run_alone),
+        CONF_CASE(fold__behind_a_deadlock_nothing_has_an_effect),
+        CONF_CASE(fold__more_than_one_command_can_hold),
+        {NULL, NULL},
+};
