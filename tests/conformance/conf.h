@@ -47,6 +47,7 @@ struct quirks {
         const char *packet_limit; /* asks for the bytes that a request may have; NULL = as good as no limit */
         bool commit_may_conflict; /* SERIALIZABLE is checked when a transaction commits */
         bool counts_round_trips;  /* there is a server to travel to */
+        const char *sends_reads_ahead; /* the client library with which prepared reads do not wait for each other */
         bool folds_inserts;       /* queued INSERTs of one statement travel as one, but for the last */
         bool has_login;           /* user and password are checked */
         bool has_port;            /* is reached by TCP */
@@ -177,6 +178,6 @@ extern const struct conf_case values_conf[], statements_conf[], stale_conf[], ro
         transactions_conf[], transactions_end_conf[], cluster_conf[], queue_conf[], batch_conf[], session_conf[],
         deadlines_conf[], contention_conf[], connect_conf[], property_conf[], paths_conf[], limits_conf[],
         modes_conf[], literals_conf[], outcome_conf[], outcome_number_conf[], bulk_conf[],
-        bulk_cluster_conf[], fanout_conf[], fold_conf[];
+        bulk_cluster_conf[], fanout_conf[], ahead_conf[], fold_conf[];
 
 #endif

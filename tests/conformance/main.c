@@ -21,6 +21,7 @@ int main(int argc, char **argv)
                                                          fanout_conf,
                                                          queue_conf,
                                                          fold_conf,
+                                                         ahead_conf,
                                                          batch_conf,
                                                          session_conf,
                                                          deadlines_conf,

@@ -48,7 +48,7 @@ struct conf_proxy {
         unsigned char *heard;
         size_t n_heard;
         unsigned n_accepted;
-        bool quit, frozen, lose_answer, lose_request;
+        bool quit, frozen, lose_answer, lose_request, keep_answers;
         const void *cut_before; /* in what a server says; NULL = no such cut is to come */
         size_t cut_before_size;
 };
@@ -180,7 +180,8 @@ static void fill_fds(struct conf_proxy *p, struct pollfd *fds)
         for (int i = 0; i < 2 * MAX_PAIRS; i++) {
                 const struct pair *pair = &p->pairs[i / 2];
                 int side = i % 2;
-                short wanted = (short)((pair->to[!side].n ? 0 : POLLIN) | (pair->to[side].n ? POLLOUT : 0));
+                bool deaf = pair->to[!side].n || (side == SERVER && p->keep_answers);
+                short wanted = (short)((deaf ? 0 : POLLIN) | (pair->to[side].n ? POLLOUT : 0));
 
                 fds[2 + i] =
                         (struct pollfd){p->frozen || pair->held || !wanted ? -1 : pair->fd[side], wanted, 0};
@@ -317,6 +318,14 @@ void conf_proxy_lose_next_request(struct conf_proxy *p)
 void conf_proxy_freeze(struct conf_proxy *p)
 {
         set(p, &p->frozen);
+}
+
+void conf_proxy_keep_answers(struct conf_proxy *p, bool keep)
+{
+        pthread_mutex_lock(&p->lock);
+        p->keep_answers = keep;
+        pthread_mutex_unlock(&p->lock);
+        wake(p);
 }
 
 void conf_proxy_hold(struct conf_proxy *p)

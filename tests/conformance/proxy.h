@@ -30,7 +30,9 @@ void conf_proxy_cut_before(struct conf_proxy *p, const void *bytes, size_t size)
 void conf_proxy_lose_next_request(struct conf_proxy *p);
 /* From now on nothing passes, either way, and nobody is told; new connections are accepted and hear nothing. */
 void conf_proxy_freeze(struct conf_proxy *p);
-/* The same for the connections there are: half open for ever. New ones pass. */
+/* From now on, or until now, nothing that a server says passes. */
+void conf_proxy_keep_answers(struct conf_proxy *p, bool keep);
+/* Frozen, for the connections there are: half open for ever. New ones pass. */
 void conf_proxy_hold(struct conf_proxy *p);
 
 /* Counts where the bytes stand among the first 256 KiB that the library sent since the start or the last forget. */
