@@ -79,6 +79,32 @@ static void select_rows(void *arg, long n, long size)
         }
 }
 
+static void select_batch(void *arg, long n, long size)
+{
+        session *s = arg;
+        uint64_t keys = s->keys;
+
+        for (long done = 0; done < n; done += size) {
+                dal_batch *batch;
+                bool found;
+
+                check(s, dal_cluster_batch(s->cluster, dal_key_int64(1), &batch, &s->err));
+                for (long i = 0; i < size; i++)
+                        check(s, dal_batch_add(batch, &get_row,
+                                               DAL_PARAMS(dal_int64(bench_next_key(&s->keys))), &s->err));
+                check(s, dal_batch_run(batch, &s->err));
+                for (long i = 0; i < size; i++) {
+                        dal_rows *rows;
+
+                        check(s, dal_batch_next(batch, &found, &s->err));
+                        rows = dal_batch_rows(batch);
+                        check(s, dal_rows_first(rows, &s->err));
+                        take_value(s, rows, bench_next_key(&keys));
+                }
+                dal_batch_close(batch);
+        }
+}
+
 static void select_everywhere(void *arg, long n, long size)
 {
         session *s = arg;
@@ -214,6 +240,7 @@ const bench_side bench_dal = {
         .open = open_session,
         .close = close_session,
         .work = {[BENCH_SELECT] = select_rows,
+                 [BENCH_AHEAD] = select_batch,
                  [BENCH_INSERT] = insert_rows,
                  [BENCH_QUEUE] = insert_queued,
                  [BENCH_BULK] = insert_bulk,
