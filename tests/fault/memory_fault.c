@@ -291,6 +291,45 @@ static dal_status over_a_lost_commit(struct conf *c, const char *url)
         return s;
 }
 
+/* Loads the accounts 1 to n; then, unless that is the same, account `last`. */
+static dal_status load(struct conf *c, dal_cluster *cluster, int64_t n, int64_t last)
+{
+        static const char *const columns[] = {"id", "balance"};
+        dal_bulk_spec spec = DAL_BULK_SPEC_INIT;
+        dal_bulk *bulk = NULL;
+        dal_status s;
+
+        spec.table = "conf_account";
+        spec.columns = columns;
+        spec.n_columns = 2;
+        s = dal_cluster_bulk(cluster, &spec, &bulk, &c->err);
+        for (int64_t i = 1; i <= n + (last != n) && s == DAL_OK; i++)
+                s = dal_bulk_add_for(bulk, dal_key_int64(i),
+                                     DAL_PARAMS(dal_int64(i > n ? last : i), dal_decimal("1")), &c->err);
+        if (s == DAL_OK)
+                s = dal_bulk_finish(bulk, NULL, &c->err);
+        dal_bulk_close(bulk);
+        return s;
+}
+
+/* The first load's last row is refused, and is looked for: want of memory must not leave anything of it. */
+static dal_status by_a_load(struct conf *c, const char *url)
+{
+        const dal_driver *drivers[1] = {c->driver};
+        dal_cluster *cluster = NULL;
+        dal_status s;
+
+        OK(dal_cluster_open(url, drivers, 1, NULL, &cluster, &c->err));
+        arm();
+        s = load(c, cluster, 13, 4);
+        assert_true(s == DAL_ERR_CONSTRAINT || s == DAL_ERR_NOMEM);
+        if (s == DAL_ERR_CONSTRAINT)
+                s = load(c, cluster, 2, 2);
+        disarm();
+        assert_int_equal(dal_cluster_close(cluster, 5000, NULL), DAL_OK);
+        return s;
+}
+
 /* Removes what an apply left, so that the next round begins with nothing. */
 static void forget_schema(struct conf *c)
 {
@@ -500,6 +539,11 @@ static void memory__pool_is_as_good_as_before(struct conf *c)
         sweep(c, with_a_pool);
 }
 
+static void memory__bulk_load(struct conf *c)
+{
+        sweep(c, by_a_load);
+}
+
 static void memory__lost_commit_is_still_resolved(struct conf *c)
 {
         if (!c->server)
@@ -526,6 +570,7 @@ int main(int argc, char **argv)
                 CONF_CASE(memory__connection),
                 CONF_CASE(memory__cluster),
                 CONF_CASE(memory__pool_is_as_good_as_before),
+                CONF_CASE(memory__bulk_load),
                 CONF_CASE(memory__lost_commit_is_still_resolved),
                 CONF_CASE(memory__schema_is_applied_whole_or_not_at_all),
                 {NULL, NULL},
