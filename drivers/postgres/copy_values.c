@@ -310,6 +310,16 @@ static char *put_integer(char *out, const dal_value *value, Oid type)
         }
 }
 
+/* Of what follows as it is. JSONB has a version byte in front. Source: jsonb.c, jsonb_recv() */
+static char *put_size(char *out, size_t size, Oid type)
+{
+        bool has_version = type == PG_OID_JSONB;
+
+        put32(out, (uint32_t)size + has_version);
+        out[4] = 1;
+        return out + 4 + has_version;
+}
+
 char *dal__postgres_copy_binary(char *out, const dal_value *value, Oid type)
 {
         switch ((dal_type)value->type) {
@@ -325,15 +335,8 @@ char *dal__postgres_copy_binary(char *out, const dal_value *value, Oid type)
         case DAL_TYPE_DECIMAL:
                 return put_numeric(out, value->as.span.ptr, value->as.span.size);
         case DAL_TYPE_TEXT:
-                if (type == PG_OID_JSONB) { /* a version byte leads it. Source: jsonb.c, jsonb_recv() */
-                        put32(out, (uint32_t)value->as.span.size + 1);
-                        out[4] = 1;
-                        return out + 5;
-                }
-                /* fall through */
         case DAL_TYPE_BYTES:
-                put32(out, (uint32_t)value->as.span.size);
-                return out + 4;
+                return put_size(out, value->as.span.size, type);
         case DAL_TYPE_TIMESTAMP:
                 put32(out, 8);
                 put64(out + 4, (uint64_t)(value->as.int64 - PG_EPOCH_US));
