@@ -72,7 +72,10 @@ static dal_status load_inside(dal_tx *tx, void *arg, dal_error *err)
 
 static dal_status run(struct conf *c, dal_cluster *cluster, struct load *load)
 {
-        return dal_cluster_run(cluster, dal_key_int64(1), NULL, load_inside, load, &c->err);
+        dal_tx_options options = DAL_TX_OPTIONS_INIT;
+
+        options.timeout_ms = 60000; /* thousands of single rows take their time under a sanitizer */
+        return dal_cluster_run(cluster, dal_key_int64(1), &options, load_inside, load, &c->err);
 }
 
 static dal_status account_row(const struct load *load, dal_bulk *bulk, int64_t i, dal_error *err)
