@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <dal/mem.h>
 
@@ -377,6 +378,8 @@ dal_status dal_cluster_refresh(dal_cluster *cluster, dal_error *err)
 
 /* ---- the timer ----------------------------------------------------------------------------------------------------- */
 
+#define WAKE_MS 300000u /* without a slot map to watch */
+
 static void *run_timer(void *arg)
 {
         dal_cluster *cluster = arg;
@@ -384,7 +387,7 @@ static void *run_timer(void *arg)
 
         pthread_mutex_lock(&cluster->timer_lock);
         while (!cluster->timer_stop) {
-                uint32_t period = cluster->options.map_refresh_ms;
+                uint32_t period = cluster->catalog ? cluster->options.map_refresh_ms : WAKE_MS;
                 uint32_t pause = period - (uint32_t)(dal__retry_random(&random) % (period / 4 + 1));
                 dal_deadline until = dal_clock_after_ms(pause);
 
@@ -395,7 +398,9 @@ static void *run_timer(void *arg)
                 cluster->timer_busy = true;
                 pthread_mutex_unlock(&cluster->timer_lock);
                 /* A catalog that can't be asked changes nothing: the map in use stays good as a hint. */
-                (void)!dal_cluster_refresh(cluster, NULL);
+                if (cluster->catalog)
+                        (void)!dal_cluster_refresh(cluster, NULL);
+                dal__cluster_purge_due(cluster, dal_clock_now(), &random);
                 pthread_mutex_lock(&cluster->timer_lock);
                 cluster->timer_busy = false;
                 pthread_cond_broadcast(&cluster->timer_wake);
@@ -417,6 +422,7 @@ dal_status dal__cluster_start_timer(dal_cluster *cluster, dal_error *err)
         if (rc)
                 return dal_error_set(err, DAL_CLASS_NO_MEMORY,
                                      "no thread could be started to watch the slot map");
+        cluster->timer_pid = getpid();
         cluster->has_timer = true;
         return DAL_OK;
 }
@@ -427,6 +433,10 @@ dal_status dal__cluster_stop_timer(dal_cluster *cluster, dal_deadline deadline, 
 
         if (!cluster->has_timer)
                 return DAL_OK;
+        if (cluster->timer_pid != getpid())
+                return dal_error_set(
+                        err, DAL_CLASS_STATE,
+                        "this cluster was opened before fork(): it belongs to the parent process");
         pthread_mutex_lock(&cluster->timer_lock);
         cluster->timer_stop = true;
         pthread_cond_broadcast(&cluster->timer_wake);
@@ -435,9 +445,11 @@ dal_status dal__cluster_stop_timer(dal_cluster *cluster, dal_deadline deadline, 
         busy = cluster->timer_busy;
         pthread_mutex_unlock(&cluster->timer_lock);
         if (busy)
-                return dal_error_set(err, DAL_CLASS_DEADLINE,
-                                     "the slot map is still being read from the catalog at %s; call again",
-                                     dal_dsn_redacted(cluster->dsn));
+                return dal_error_set(
+                        err, DAL_CLASS_DEADLINE,
+                        "the catalog at %s is still being read or old tokens are still being deleted; "
+                        "call again",
+                        dal_dsn_redacted(cluster->dsn));
         pthread_join(cluster->timer, NULL);
         cluster->has_timer = false;
         return DAL_OK;

@@ -192,6 +192,10 @@ static dal_status open_behind(dal_cluster *cluster, dal_error *err)
                 if (s == DAL_OK) {
                         cluster->catalog = NULL;
                         look_for_outcomes(cluster, cluster->shards[0]);
+                        /* Whoever has no thread for it purges by hand. */
+                        if (atomic_load(&cluster->shards[0]->outcome_table) &&
+                            cluster->options.outcome_keep_hours != DAL_OUTCOME_KEEP_ALL)
+                                (void)!dal__cluster_start_timer(cluster, NULL);
                 }
         }
         if (s == DAL_OK && is_catalog)

@@ -9,9 +9,15 @@
 
 #include "conn/conn_impl.h"
 #include "run/outcome.h"
+#include "run/retry.h"
 #include "run/tx_impl.h"
 
-#define LOOK_AGAIN_MS 60000u /* for a table that was not there: it may be made while the service runs */
+#define PURGE_EVERY_NS INT64_C(3600000000000)
+#define PURGE_MS       30000u /* for one shard; the rest an hour later */
+#define PURGE_STEP_MS  1000u
+#define PURGE_LEASE_MS 100u
+#define MAX_KEEP_HOURS 876000u /* a hundred years fit 32 bits of seconds */
+#define LOOK_AGAIN_MS  60000u  /* for a table that was not there: it may be made while the service runs */
 
 static dal_status no_table(const dal__shard *shard, dal_error *err)
 {
@@ -244,4 +250,56 @@ dal_status dal_cluster_purge_outcomes(dal_cluster *cluster, uint16_t i_shard, ui
                 *n_out = n;
         dal__cluster_end_call(cluster);
         return s;
+}
+
+/* ---- purging in the background -------------------------------------------------------------------------------- */
+
+/* An hour, less up to a quarter, so that the instances of a service do not come all at once. */
+static int64_t next_purge(int64_t now, uint64_t *random)
+{
+        return now + PURGE_EVERY_NS - (int64_t)(dal__retry_random(random) % (uint64_t)(PURGE_EVERY_NS / 4));
+}
+
+static void purge_quietly(dal_cluster *cluster, dal__shard *shard)
+{
+        uint32_t hours = cluster->options.outcome_keep_hours;
+        uint32_t keep_s = !hours                   ? DAL_OUTCOME_RETENTION_S
+                          : hours < MAX_KEEP_HOURS ? hours * 3600u
+                                                   : MAX_KEEP_HOURS * 3600u;
+        const char *table = atomic_load(&shard->outcome_table);
+        dal_deadline end = dal_clock_after_ms(PURGE_MS);
+        uint64_t older_than = 0, n = 1;
+        dal_conn *conn;
+        dal_status s = dal_pool_acquire(shard->pool, false, dal_clock_after_ms(PURGE_LEASE_MS), &conn, NULL);
+
+        if (s)
+                return; /* there is no connection to spare: another time */
+        s = dal__outcome_agreed_time(conn, dal_clock_after_ms(PURGE_STEP_MS), &older_than, NULL);
+        if (s == DAL_OK)
+                s = dal__outcome_note_purge(conn, table, older_than - keep_s,
+                                            dal_clock_after_ms(PURGE_STEP_MS), NULL);
+        while (s == DAL_OK && n && !dal_clock_passed(end) && !atomic_load(&cluster->closing))
+                s = dal__outcome_purge(conn, table, shard->number, older_than - keep_s,
+                                       dal_clock_after_ms(PURGE_STEP_MS), &n, NULL);
+        dal_pool_release(shard->pool, conn);
+}
+
+void dal__cluster_purge_due(dal_cluster *cluster, int64_t now, uint64_t *random)
+{
+        uint32_t n_shards = atomic_load(&cluster->n_shards);
+
+        if (cluster->options.outcome_keep_hours == DAL_OUTCOME_KEEP_ALL)
+                return;
+        for (uint32_t i = 0; i < n_shards && !atomic_load(&cluster->closing); i++) {
+                dal__shard *shard = cluster->shards[i];
+
+                /* Not at the start, as a program that runs for a moment is no one to tidy up. */
+                if (!shard->purge_at)
+                        shard->purge_at = next_purge(now, random);
+                if (now < shard->purge_at || !has_tokens(cluster, shard) ||
+                    !atomic_load(&shard->outcome_table))
+                        continue;
+                shard->purge_at = next_purge(now, random);
+                purge_quietly(cluster, shard);
+        }
 }

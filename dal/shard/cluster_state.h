@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/types.h>
 
 #include <dal/cluster.h>
 
@@ -26,6 +27,7 @@ typedef struct dal__shard {
         dal_pool *pool;
         _Atomic(char *) outcome_table;   /* its full name, owned; NULL as long as none was found */
         _Atomic int64_t outcome_look_at; /* when to look for it; 0 = nobody has yet */
+        int64_t purge_at; /* when to delete old tokens; 0 = not settled yet; for the timer alone */
 } dal__shard;
 
 /* A dal_cluster_run() under way. Lives on the runner's stack. */
@@ -61,8 +63,9 @@ struct dal_cluster {
         pthread_mutex_t timer_lock; /* guards `timer_stop` and `timer_busy` */
         pthread_cond_t timer_wake;
         bool has_timer, timer_stop;
-        bool timer_busy; /* in a refresh, which may take a while */
+        bool timer_busy; /* in a refresh or a purge, which may take a while */
         pthread_t timer;
+        pid_t timer_pid; /* a child of fork() has no such thread to join */
 
         struct {
                 _Atomic uint32_t n_calls; /* of this bucket's threads, inside the cluster now */
@@ -82,7 +85,10 @@ dal_status dal__cluster_load(dal_cluster *cluster, dal_pool *pool, dal_deadline 
                              dal_error *err);
 /* As dal_cluster_refresh(), with a deadline of the caller's. */
 dal_status dal__cluster_refresh(dal_cluster *cluster, dal_deadline deadline, dal_error *err);
-/* Starts and stops the thread that asks for newer maps; stopping fails when it hangs in a refresh too long. */
+/*
+ * Starts and stops the thread that asks for newer maps and deletes old tokens; stopping fails when it hangs in that too
+ * long.
+ */
 dal_status dal__cluster_start_timer(dal_cluster *cluster, dal_error *err);
 dal_status dal__cluster_stop_timer(dal_cluster *cluster, dal_deadline deadline, dal_error *err);
 /*
@@ -94,6 +100,8 @@ dal_status dal__cluster_outcome_table(dal_cluster *cluster, dal__shard *shard, d
 /* The same look on a lease that is made anyway, so that the first transaction does not pay for it. */
 dal_status dal__cluster_look_for_outcomes(dal_cluster *cluster, dal__shard *shard, dal_conn *conn,
                                           dal_deadline deadline, dal_error *err);
+/* Deletes old tokens on the shards whose hour has come, by the clock; `random` is the caller's state. Failures are silent. */
+void dal__cluster_purge_due(dal_cluster *cluster, int64_t now, uint64_t *random);
 /* Settles an attempt that ended in doubt: DAL_OK if it was committed, else *err says what it is now. */
 dal_status dal__cluster_settle(const char *here, dal__shard *shard, dal_tx *tx, dal_error *err);
 /* Waits on a condition with the monotonic clock. */

@@ -70,9 +70,12 @@ typedef struct dal_cluster_options {
         void *on_event_arg;
         dal_pool_options pool;      /* for each shard; `name`, `conn.service` and on_leak are set by the cluster */
         dal_outcomes outcomes;      /* [DAL_OUTCOMES_AUTO] */
+        uint32_t outcome_keep_hours; /* older tokens are deleted in the background, about once an hour; at least 1
+                                        [168: a week]; DAL_OUTCOME_KEEP_ALL = never */
 } dal_cluster_options;
+#define DAL_OUTCOME_KEEP_ALL UINT32_MAX
 #define DAL_CLUSTER_OPTIONS_INIT                                                                   \
-        { sizeof(dal_cluster_options), NULL, 0, 0, NULL, NULL, DAL_POOL_OPTIONS_INIT, DAL_OUTCOMES_AUTO }
+        { sizeof(dal_cluster_options), NULL, 0, 0, NULL, NULL, DAL_POOL_OPTIONS_INIT, DAL_OUTCOMES_AUTO, 0 }
 
 /**
  * Opens a cluster: reads the catalog if the URL names one. Shards are connected to when first used.

@@ -92,6 +92,7 @@ DAL_NODISCARD dal_status dal_conn_open(const dal_driver *driver, const dal_dsn *
  *
  * In a child of fork() a connection of the parent does nothing: each call is refused (STATE), and closing it says nothing
  * to the server; its memory stays until the child ends. Rows that were open before fork() must not be read there.
+ * Threads: the owner. Blocks: no.
  */
 void dal_conn_close(dal_conn *conn);
 
