@@ -141,9 +141,8 @@ typedef struct dal_driver_info {
         char engine[16];          /* OpenTelemetry's db.system.name: "postgresql", "mysql", "mariadb", "sqlite" */
         char version[64];         /* the server's own words */
         char client[64];          /* the client library's name and version */
-        uint64_t session_id;      /* backend pid or thread id; 0 if none */
+        uint64_t session_id, server; /* backend pid or thread id; which server: see driver_outcome.h; 0 = not known */
         bool tls;                 /* the session is encrypted */
-        uint64_t server;          /* which of several answered: see driver_outcome.h; 0 = not known */
         uint32_t max_prepared;    /* prepared statements that all sessions of the server share; 0 = no limit */
 } dal_driver_info;
 
