@@ -151,6 +151,7 @@ static void fanout__closed_early_or_limited_the_connections_stay(struct conf *c)
 /* One that hears nothing any more: the others' rows come all the same, and then the deadline names it. */
 static void fanout__a_silent_shard_holds_nobody_back_and_is_named(struct conf *c)
 {
+        static const dal_stmt digits = DAL_STMT("digits", "SELECT d AS n FROM conf_digit WHERE d < ?");
         char url[1024];
         const char *urls[N_SHARDS] = {NULL, url, NULL};
         dal_fanout_options options = in_order(DAL_FANOUT_AS_THEY_COME);
@@ -165,12 +166,12 @@ static void fanout__a_silent_shard_holds_nobody_back_and_is_named(struct conf *c
                 return; /* without a server there is nobody to fall silent */
         proxy = conf_proxy_new(c, url, sizeof url);
         cluster = open_three(c, urls);
-        OK(ask(c, cluster, &options, &sorted, 10, &rows)); /* all are connected, and have it prepared */
+        OK(ask(c, cluster, &options, &digits, 10, &rows)); /* all are connected, and have it prepared */
         dal_rows_close(rows);
         conf_proxy_hold(proxy);
-        options.timeout_ms = 1000;
+        options.timeout_ms = 2000;
         begun = dal_clock_now();
-        s = ask(c, cluster, &options, &sorted, 10, &rows);
+        s = ask(c, cluster, &options, &digits, 10, &rows);
         while (s == DAL_OK && (s = dal_rows_next(rows, &found, &c->err)) == DAL_OK && found) {
                 assert_int_not_equal(dal_rows_shard(rows), 1);
                 n++;
@@ -179,7 +180,7 @@ static void fanout__a_silent_shard_holds_nobody_back_and_is_named(struct conf *c
         assert_int_equal(c->err.shard, 1);
         /* Where nothing is sent before its turn, who comes behind the silent one is not asked any more. */
         assert_in_range(n, conf_has_cap(c, DAL_CAP_PIPELINE) ? 20 : 10, 20);
-        assert_true(dal_clock_now() - begun < INT64_C(3000000000));
+        assert_true(dal_clock_now() - begun < INT64_C(5000000000));
         dal_rows_close(rows);
         end_three(c, cluster, 1);
         conf_proxy_free(proxy);

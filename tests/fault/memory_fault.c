@@ -153,6 +153,25 @@ static dal_status outer(dal_tx *tx, void *arg, dal_error *err)
         return s;
 }
 
+/* Rows of all shards, to the end, in an order other than shard after shard. */
+static dal_status fan_out(struct conf *c, dal_cluster *cluster, dal_fanout_order order)
+{
+        static const dal_fanout_column first = {.i_column = 0};
+        dal_fanout_options options = DAL_FANOUT_OPTIONS_INIT;
+        dal_rows *rows;
+        bool found = true;
+        dal_status s;
+
+        options.order = order;
+        options.columns = order == DAL_FANOUT_MERGED ? &first : NULL;
+        options.n_columns = order == DAL_FANOUT_MERGED;
+        s = dal_fanout_query_with(cluster, &options, &conf_numbers, DAL_PARAMS(dal_int64(3)), &rows, &c->err);
+        while (s == DAL_OK && found)
+                s = dal_rows_next(rows, &found, &c->err);
+        dal_rows_close(rows);
+        return s;
+}
+
 /* The same through a cluster, with all that a transaction can have. */
 static dal_status in_a_cluster(struct conf *c, const char *url)
 {
@@ -175,6 +194,10 @@ static dal_status in_a_cluster(struct conf *c, const char *url)
                 s = dal_fanout_query(cluster, &conf_count_accounts, DAL_NO_PARAMS, &rows, &c->err);
         if (s == DAL_OK)
                 dal_rows_close(rows);
+        if (s == DAL_OK)
+                s = fan_out(c, cluster, DAL_FANOUT_AS_THEY_COME);
+        if (s == DAL_OK)
+                s = fan_out(c, cluster, DAL_FANOUT_MERGED);
         if (s == DAL_OK)
                 s = dal_cluster_run(cluster, dal_key_int64(1), NULL, outer, NULL, &c->err);
         closed = dal_cluster_close(cluster, 5000, NULL);
