@@ -210,10 +210,8 @@ typedef dal_status dal_driver_discard_fn(void *conn, dal_deadline deadline, dal_
 /** Returns the name of a column of the current result; borrowed until the next result. Required. */
 typedef const char *dal_driver_column_fn(void *conn, uint32_t i_column);
 /**
- * Reads what came; gives what to poll before the next result or fetch. Optional. Does not block.
- *
- * @return the descriptor; -1 if that need not wait, as while nothing was flushed; -2 if there is no telling, for instance
- *         as this session runs what was flushed when its result is asked for
+ * Reads what came, and returns what to poll before the next result or fetch; -1 if that need not wait, as while nothing
+ * was flushed; -2 if there is no telling, or flush sends nothing. Optional. Does not block.
  */
 typedef int dal_driver_readiness_fn(void *conn, bool *want_write_out);
 /** Returns what the server last said about the transaction. Required. No I/O. */
