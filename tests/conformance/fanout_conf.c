@@ -23,7 +23,8 @@ static void add_shard(struct conf *c, dal_cluster *cluster, uint16_t number, con
 }
 
 /* A cluster of the suite's own database three times, each with a pool of its own; `urls` may lead elsewhere. */
-static dal_cluster *open_three(struct conf *c, const char *const urls[N_SHARDS])
+static dal_cluster *open_mixed(struct conf *c, const char *const urls[N_SHARDS],
+                               const dal_driver *const drivers[N_SHARDS])
 {
         dal_cluster_options options = DAL_CLUSTER_OPTIONS_INIT;
         dal_cluster *cluster;
@@ -32,10 +33,16 @@ static dal_cluster *open_three(struct conf *c, const char *const urls[N_SHARDS])
         options.outcomes = DAL_OUTCOMES_OFF;
         cluster = conf_cluster(c, &options);
         for (uint16_t i = 1; i < N_SHARDS; i++)
-                add_shard(c, cluster, i, c->driver, urls && urls[i] ? urls[i] : c->url);
+                add_shard(c, cluster, i, drivers && drivers[i] ? drivers[i] : c->driver,
+                          urls && urls[i] ? urls[i] : c->url);
         for (uint32_t slot = 0; slot < DAL_N_SLOTS; slot++)
                 dal__map_set(&cluster->map, (uint16_t)slot, (uint16_t)(slot % N_SHARDS));
         return cluster;
+}
+
+static dal_cluster *open_three(struct conf *c, const char *const urls[N_SHARDS])
+{
+        return open_mixed(c, urls, NULL);
 }
 
 /* Every lease came home, and nothing was closed but what the caller says. */
@@ -122,6 +129,30 @@ static void fanout__three_shards_in_every_order(struct conf *c)
                                 dal_rows_close(rows);
                         }
         end_three(c, cluster, 0);
+}
+
+static void fanout__engines_of_two_kinds_answer_together(struct conf *c)
+{
+        dal_fake_server *other = dal_fake_new();
+        char url[DAL_FAKE_URL_SIZE];
+        const char *const urls[N_SHARDS] = {NULL, url, NULL};
+        const dal_driver *const drivers[N_SHARDS] = {NULL, dal_driver_fake(), NULL};
+        dal_cluster *cluster;
+
+        assert_non_null(other);
+        assert_true(conf_fake_answers(other));
+        dal_fake_url(other, url);
+        cluster = open_mixed(c, urls, drivers);
+        for (int order = 0; order < 3; order++) {
+                dal_fanout_options options = in_order(order);
+                dal_rows *rows;
+
+                OK(ask(c, cluster, &options, &sorted, 300, &rows));
+                read_three(c, rows, order, 300);
+                dal_rows_close(rows);
+        }
+        end_three(c, cluster, 0);
+        dal_fake_free(other);
 }
 
 static void fanout__closed_early_or_limited_the_connections_stay(struct conf *c)
@@ -226,6 +257,7 @@ static void fanout__a_statement_that_one_shard_refuses_fails_it(struct conf *c)
 }
 
 const struct conf_case fanout_conf[] = {CONF_CASE(fanout__three_shards_in_every_order),
+                                        CONF_CASE(fanout__engines_of_two_kinds_answer_together),
                                         CONF_CASE(fanout__closed_early_or_limited_the_connections_stay),
                                         CONF_CASE(fanout__a_silent_shard_holds_nobody_back_and_is_named),
                                         CONF_CASE(fanout__the_deadline_stops_what_runs_on_every_shard),
