@@ -251,15 +251,23 @@ static bool may_be_refused(const dal_value *value)
         return (1u << value->type & types) != 0;
 }
 
-static dal_status mysql_slot_queue(void *state, const dal_request *request, dal_error *err)
+static inline dal_status check_values(const dal_request *request, dal_error *err)
 {
         const dal_value *values = request->params.values;
-        dal__mysql_conn *conn = state;
 
         for (size_t i = 0; i < request->params.n_values; i++) {
                 if (may_be_refused(&values[i]) && dal__mysql_params_check(&values[i], i, err))
                         return DAL_ERR_RANGE;
         }
+        return DAL_OK;
+}
+
+static dal_status mysql_slot_queue(void *state, const dal_request *request, dal_error *err)
+{
+        dal__mysql_conn *conn = state;
+
+        if (check_values(request, err))
+                return DAL_ERR_RANGE;
         if (conn->i_next == conn->n_queue)
                 conn->i_next = conn->n_queue = conn->i_ahead = conn->n_folded = 0;
         if (conn->n_queue == conn->queue_room) {
@@ -422,6 +430,27 @@ static dal_status mysql_slot_result(void *state, dal_deadline deadline, dal_resu
         return take_result(state, deadline, out, err);
 }
 
+static dal_status mysql_slot_run(void *state, const dal_request *request, dal_deadline deadline,
+                                 dal_result *out, dal_error *err)
+{
+        dal__mysql_conn *conn = state;
+        dal_status s = check_values(request, err);
+
+        if (s) {
+                err->not_sent = true;
+                return s;
+        }
+        if (conn->broken)
+                s = refuse(err, DAL_CLASS_CONNECTION_LOST, "the connection is lost");
+        else if (!conn->current || (s = dal__mysql_rows_end(conn, deadline, err)) == DAL_OK)
+                s = run_request(conn, request, deadline, out, err);
+        if (s)
+                err->conn_gone |= conn->broken;
+        else if (out->has_rows)
+                dal__mysql_rows_first(conn, out);
+        return s;
+}
+
 static const char *mysql_slot_column(void *state, uint32_t i_column)
 {
         const dal__mysql_conn *conn = state;
@@ -507,6 +536,7 @@ static const dal_driver driver = {
         .flush = mysql_slot_flush,
         .result = mysql_slot_result,
         .fetch = mysql_slot_fetch,
+        .run = mysql_slot_run,
         .discard = mysql_slot_discard,
         .column = mysql_slot_column,
         .readiness = dal__mysql_ahead_readiness,

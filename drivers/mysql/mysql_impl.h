@@ -270,6 +270,8 @@ void dal__mysql_stmt_free_all(dal__mysql_conn *conn);
 dal_status dal__mysql_rows_bind(dal__mysql_conn *conn, dal__mysql_stmt *stmt, dal_error *err);
 dal_status dal__mysql_rows_fetch(dal__mysql_conn *conn, dal_deadline deadline, const dal_value **cells_out,
                                  dal_error *err);
+/** Gives the first row of a result that was read whole, and says if that is all of it; does no I/O. */
+void dal__mysql_rows_first(dal__mysql_conn *conn, dal_result *out);
 /** Ends a streamed result whose deadline has passed, within the grace; the error says whether the session lives. */
 dal_status dal__mysql_rows_late(dal__mysql_conn *conn, bool stopped, dal_deadline deadline, dal_error *err);
 /** Ends the current result, if there is one: drops its rows and what follows them. */

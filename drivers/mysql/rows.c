@@ -577,3 +577,24 @@ dal_status dal__mysql_rows_fetch(dal__mysql_conn *conn, dal_deadline deadline, c
         *cells_out = stmt->cells;
         return decode(conn, stmt, err);
 }
+
+void dal__mysql_rows_first(dal__mysql_conn *conn, dal_result *out)
+{
+        dal__mysql_stmt *stmt = conn->current;
+        uint64_t n_rows;
+
+        /* Here only what is in memory, with the columns' names in the statement. */
+        if (conn->streaming || stmt->by_text || stmt->rebind || !stmt->cached)
+                return;
+        n_rows = mysql_stmt_num_rows(stmt->handle);
+        if (n_rows > 0) {
+                int rc = mysql_stmt_fetch(stmt->handle);
+                if ((rc != 0 && rc != MYSQL_DATA_TRUNCATED) || decode_row(conn, stmt, NULL)) {
+                        mysql_stmt_data_seek(stmt->handle, 0); /* what is wrong is told when it is fetched */
+                        return;
+                }
+                out->first = stmt->cells;
+        }
+        /* A long value's room is given back at the end: not while it is lent. */
+        out->complete = conn->finished = n_rows <= 1 && !stmt->has_long && !dal__mysql_more_results(conn);
+}

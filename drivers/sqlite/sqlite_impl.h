@@ -127,6 +127,7 @@ bool dal__sqlite_tx_vanished(dal__sqlite_conn *conn);
 dal_driver_queue_fn dal__sqlite_queue;
 dal_driver_flush_fn dal__sqlite_flush;
 dal_driver_result_fn dal__sqlite_result;
+dal_driver_run_fn dal__sqlite_run;
 dal_driver_fetch_fn dal__sqlite_fetch;
 dal_driver_discard_fn dal__sqlite_discard;
 dal_driver_column_fn dal__sqlite_column;

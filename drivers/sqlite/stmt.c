@@ -421,6 +421,41 @@ dal_status dal__sqlite_result(void *state, dal_deadline deadline, dal_result *ou
         return s;
 }
 
+/* The first row is at hand when the statement was stepped; what is wrong with it is told when it is fetched. */
+static void give_first(dal__sqlite_conn *conn, dal_result *out)
+{
+        if (!conn->row_ready) {
+                out->complete = conn->cursor_done && !conn->buffered;
+        } else if (!conn->buffered && dal__sqlite_fill_cells(conn, NULL) == DAL_OK) {
+                conn->row_ready = false;
+                out->first = conn->cells;
+        }
+}
+
+dal_status dal__sqlite_run(void *state, const dal_request *request, dal_deadline deadline, dal_result *out,
+                           dal_error *err)
+{
+        dal__sqlite_conn *conn = state;
+        int64_t now = dal_clock_now();
+        dal_status s;
+
+        if (conn->cursor)
+                dal__sqlite_cursor_close(conn);
+        /* A cancel that came too late for the last flush is void. */
+        atomic_store_explicit(&conn->cancel, false, memory_order_relaxed);
+        conn->cursor_flush = 0; /* a failure between its rows is no matter to later requests */
+        if (now >= deadline) {
+                s = dal_error_set(err, DAL_CLASS_DEADLINE, "the deadline had passed before SQLite was asked");
+                err->not_sent = true;
+                return s;
+        }
+        dal__sqlite_arm(conn, deadline, now);
+        s = execute(conn, request, out, err);
+        if (s == DAL_OK && out->has_rows)
+                give_first(conn, out);
+        return s;
+}
+
 dal_status dal__sqlite_fetch(void *state, dal_deadline deadline, const dal_value **cells_out, dal_error *err)
 {
         dal__sqlite_conn *conn = state;
