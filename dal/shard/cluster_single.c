@@ -103,54 +103,55 @@ DAL_COLD static dal_status attempt_again(const struct single *call, dal_error *e
         return s;
 }
 
-/* All that is not the everyday way; `conn` has failed, or is NULL when none was taken. */
-DAL_COLD static dal_status go_on(const struct single *call, int64_t now, dal__shard *shard, dal_conn *conn,
-                                 dal_error *err)
-{
-        dal_status s;
-
-        s = conn ? end_failed(call, shard, conn, err) : attempt_once(call, now, err);
-        return s ? attempt_again(call, err) : DAL_OK;
-}
-
 /* Takes the parked connection of a shard that was asked before. */
-static DAL_HOT dal_conn *take_parked(const struct single *call, dal__shard *shard, pthread_t self,
-                                     int64_t now)
+static DAL_HOT dal_conn *take_parked(const char *here, dal__shard *shard, pthread_t self, int64_t now)
 {
         dal__pool_slot *slot;
 
         if (!shard || dal__pool_is_forked(shard->pool) ||
             !atomic_load_explicit(&shard->verified, memory_order_acquire))
                 return NULL;
-        slot = dal__pool_take_parked(shard->pool, call->here, self, false, now);
+        slot = dal__pool_take_parked(shard->pool, here, self, false, now);
         return slot ? slot->conn : NULL;
 }
 
-/* *err is never NULL here: it is also where the failures of the attempts are kept. */
-static DAL_HOT dal_status run_single(struct single *call, dal_error *err)
+/* All that is not the everyday way; `conn` has failed, or is NULL when none was taken. The call was begun. */
+DAL_COLD static dal_status go_on(struct single call, int64_t now, dal__shard *shard, dal_conn *conn,
+                                 dal_error *err)
+{
+        dal_status s;
+
+        s = conn ? end_failed(&call, shard, conn, err) : attempt_once(&call, now, err);
+        return s ? attempt_again(&call, err) : DAL_OK;
+}
+
+/*
+ * *err is never NULL here: it is also where the failures of the attempts are kept. The call's structure is made for
+ * go_on() alone: until then the compiler keeps its parts in registers.
+ */
+static DAL_HOT dal_status run_single(struct single call, dal_error *err)
 {
         pthread_t self = pthread_self();
         uint32_t bucket = dal__cluster_bucket(self);
         int64_t now = dal_clock_now();
-        dal_cluster *cluster = call->cluster;
-        dal_status s = dal__cluster_enter_bucket(cluster, bucket, err);
+        dal_status s = dal__cluster_enter_bucket(call.cluster, bucket, err);
         dal__shard *shard;
         dal_conn *conn;
 
         if (s)
                 return s;
-        call->deadline = now + cluster->options.timeout_ms * NS_PER_MS;
-        shard = dal__cluster_peek_shard(cluster, call->key);
-        conn = take_parked(call, shard, self, now);
-        if (!conn || run_leased(call, shard, conn, err))
+        call.deadline = now + call.cluster->options.timeout_ms * NS_PER_MS;
+        shard = dal__cluster_peek_shard(call.cluster, call.key);
+        conn = take_parked(call.here, shard, self, now);
+        if (!conn || run_leased(&call, shard, conn, err))
                 s = go_on(call, now, shard, conn, err);
-        else if (!call->rows_out)
+        else if (!call.rows_out)
                 dal__pool_give_back(shard->pool, conn);
-        dal__cluster_leave_bucket(cluster, bucket);
+        dal__cluster_leave_bucket(call.cluster, bucket);
         return s;
 }
 
-DAL_COLD static dal_status run_silent(struct single *call)
+DAL_COLD static dal_status run_silent(struct single call)
 {
         dal_error ignored;
 
@@ -164,11 +165,9 @@ static dal_status run_in_tx(dal_tx *tx, void *arg, dal_error *err)
         return dal_tx_exec(tx, call->stmt, call->params, call->n_rows_out, err);
 }
 
-DAL_COLD static dal_status run_resolved(const struct single *call, dal_error *err)
+DAL_COLD static dal_status run_resolved(struct single call, dal_error *err)
 {
-        struct single copy = *call;
-
-        return dal_cluster_run_at(call->here, call->cluster, *call->key, NULL, run_in_tx, &copy, err);
+        return dal_cluster_run_at(call.here, call.cluster, *call.key, NULL, run_in_tx, &call, err);
 }
 
 dal_status dal__cluster_refuse_resolve(const dal_stmt *stmt, const char *call, dal_error *err)
@@ -188,8 +187,8 @@ dal_status dal_cluster_exec_at(const char *here, dal_cluster *cluster, dal_key k
         struct single call = {here, cluster, &key, stmt, params, n_rows_out, NULL, 0};
 
         if (stmt && stmt->flags & DAL_STMT_RESOLVE)
-                return run_resolved(&call, err);
-        return err ? run_single(&call, err) : run_silent(&call);
+                return run_resolved(call, err);
+        return err ? run_single(call, err) : run_silent(call);
 }
 
 dal_status dal_cluster_query_at(const char *here, dal_cluster *cluster, dal_key key, const dal_stmt *stmt,
@@ -200,5 +199,5 @@ dal_status dal_cluster_query_at(const char *here, dal_cluster *cluster, dal_key 
         *out = NULL;
         if (stmt && stmt->flags & DAL_STMT_RESOLVE)
                 return dal__cluster_refuse_resolve(stmt, "dal_cluster_query()", err);
-        return err ? run_single(&call, err) : run_silent(&call);
+        return err ? run_single(call, err) : run_silent(call);
 }

@@ -119,9 +119,8 @@ typedef struct dal_result {
         int64_t n_rows;       /* rows matched by an UPDATE, DELETE or INSERT; 0 otherwise */
         int64_t insert_id;    /* the generated id where the engine reports one; 0 otherwise */
         bool joined;          /* without PIPELINE: it travelled with the request before it, so no round trip is its own */
-        /* By `run` only: */
-        const dal_value *first; /* the first row, if it is at hand; fetch gives those behind it. Borrowed as its cells */
-        bool complete;          /* nothing comes behind `first`: neither fetch nor discard need be called */
+        const dal_value *first; /* by `run` only: the first row, if at hand; fetch gives those behind it. Borrowed alike */
+        bool complete;          /* by `run` only: nothing comes behind `first`: neither fetch nor discard need be called */
 } dal_result;
 
 /** What to open. All borrowed until the call returns. */
@@ -187,9 +186,9 @@ typedef dal_status dal_driver_result_fn(void *conn, dal_deadline deadline, dal_r
 /**
  * Runs one DAL_REQUEST_STMT, with nothing queued or unanswered before it: as queue, flush and result one after another.
  *
- * It fills err->not_sent, too. `out` is zeroed by the caller; cells of an earlier result need not be kept. What is left
- * to do for a complete result is done with the next request, so only little memory may wait for that. Optional: it
- * saves the calls and the book-keeping of the queue on the way of most statements. May block until the deadline.
+ * Optional: it saves the book-keeping of the queue for most statements. It fills err->not_sent, too; `out` is zeroed by
+ * the caller. What is left to do for a complete result is done with the next request: it may keep little memory until
+ * then. May block until the deadline.
  */
 typedef dal_status dal_driver_run_fn(void *conn, const dal_request *request, dal_deadline deadline,
                                      dal_result *out, dal_error *err);
