@@ -332,7 +332,9 @@ dal_status dal__mysql_rows_time(dal__mysql_stmt *stmt, uint32_t i, const dal_civ
 {
         bool is_date = stmt->columns[i].decode == DAL__MYSQL_DECODE_DATE;
 
-        if (civil->month == 0 || civil->day == 0)
+        /* A server that keeps to its rules sends no others than zeros; Connector/C passes on what it reads. */
+        if (civil->month < 1 || civil->month > 12 || civil->day < 1 || civil->day > 31 || civil->year < 0 ||
+            civil->year > 9999)
                 return bad_date(stmt, i, civil, err);
         stmt->cells[i].as.int64 = is_date ? dal_value_days_of_civil(*civil) : dal_value_us_of_civil(*civil);
         return DAL_OK;
