@@ -2,11 +2,13 @@
 /* Batches: many statements at once, each with a result of its own. */
 
 #include "conf.h"
+#include "proxy.h"
 
 #define MANY 100
 
 static const dal_stmt put_text = DAL_STMT("put_text", "INSERT INTO conf_value (id, t) VALUES (?, ?)");
 static const dal_stmt get_text = DAL_STMT("get_text", "SELECT t FROM conf_value WHERE id = ?");
+static const dal_stmt find_text = DAL_STMT("find_text", "SELECT COUNT(*) FROM conf_value WHERE t = ?");
 static const dal_stmt nowhere = DAL_STMT("nowhere", "SELECT x FROM conf_nowhere");
 static const dal_stmt broken = DAL_STMT("broken", "SELEKT 1");
 
@@ -575,6 +577,193 @@ static void batch__closed_unread_has_written_all_the_same(struct conf *c)
         conf_cluster_end(c, cluster);
 }
 
+/* ---- seen from the wire -------------------------------------------------------------------------------------------------- */
+
+static dal_cluster *open_through(struct conf *c, struct conf_proxy **p)
+{
+        dal_cluster_options options = DAL_CLUSTER_OPTIONS_INIT;
+        const dal_driver *drivers[1] = {c->driver};
+        dal_cluster *cluster = NULL;
+        char url[1200];
+
+        *p = conf_proxy_new(c, url, sizeof url);
+        options.pool.max_size = 1;
+        options.timeout_ms = 20000;
+        options.outcomes = DAL_OUTCOMES_OFF;
+        OK(dal_cluster_open(url, drivers, 1, &options, &cluster, &c->err));
+        fill_accounts(c, cluster, 3); /* prepares, and what a first lease costs */
+        return cluster;
+}
+
+static void close_through(struct conf *c, struct conf_proxy *p, dal_cluster *cluster)
+{
+        OK(dal_cluster_close(cluster, 5000, &c->err));
+        conf_proxy_free(p);
+}
+
+/* The server's answers are kept back until the last statement was heard: were one waited for, nothing would go on. */
+static void batch__is_one_round_trip_on_the_wire(struct conf *c)
+{
+        static const char last[] = "the last statement";
+        struct conf_proxy *p;
+        dal_cluster *cluster;
+        dal_batch *batch = NULL;
+
+        if (!c->q->has_port || !conf_has_cap(c, DAL_CAP_PIPELINE))
+                return;
+        cluster = open_through(c, &p);
+        for (int with_writes = 0; with_writes < 2; with_writes++) {
+                OK(dal_cluster_batch(cluster, key(), &batch, &c->err));
+                for (int64_t i = 0; i < MANY; i++)
+                        OK(ask_balance(batch, i % 3, &c->err));
+                if (with_writes)
+                        OK(dal_batch_add(batch, &put_text, DAL_PARAMS(dal_int64(1), dal_text(last)),
+                                         &c->err));
+                else
+                        OK(dal_batch_add(batch, &find_text, DAL_PARAMS(dal_text(last)), &c->err));
+                conf_proxy_keep_until(p, last, strlen(last));
+                OK(dal_batch_run(batch, &c->err));
+                for (int64_t i = 0; i < MANY; i++)
+                        next_is(c, batch, 10 * (i % 3));
+                OK(dal_batch_next(batch, &(bool){false}, &c->err));
+                dal_batch_close(batch);
+        }
+        close_through(c, p, cluster);
+}
+
+static dal_status queue_three(dal_tx *tx, void *arg, dal_error *err)
+{
+        dal_status s = DAL_OK;
+
+        (void)arg;
+        for (int64_t id = 11; s == DAL_OK && id <= 13; id++)
+                s = dal_tx_queue(tx, &conf_add_account, DAL_PARAMS(dal_int64(id), dal_int64(1)), err);
+        return s;
+}
+
+static void batch__queued_writes_and_commit_are_one_round_trip_on_the_wire(struct conf *c)
+{
+        struct conf_proxy *p;
+        dal_cluster *cluster;
+
+        if (!c->q->has_port || !conf_has_cap(c, DAL_CAP_PIPELINE))
+                return;
+        cluster = open_through(c, &p);
+        conf_proxy_keep_until(p, "COMMIT", strlen("COMMIT"));
+        OK(dal_cluster_run(cluster, key(), NULL, queue_three, NULL, &c->err));
+        assert_int_equal(count(c), 6);
+        close_through(c, p, cluster);
+}
+
+/* Whichever answer is lost: what was reported as done is there, writes without an answer are in doubt, queries answered. */
+static void batch__connection_lost_in_the_middle_is_told_to_each(struct conf *c)
+{
+        int64_t n_sure = 3, n_in_doubt = 0;
+        struct conf_proxy *p;
+        dal_cluster *cluster;
+        dal_batch *batch = NULL;
+        bool found = false;
+
+        if (!c->q->has_port)
+                return;
+        cluster = open_through(c, &p);
+        for (int round = 0; round < 2; round++) {
+                OK(dal_cluster_batch(cluster, key(), &batch, &c->err));
+                for (int64_t i = 0; i < 10; i++) {
+                        OK(add_account(batch, 100 + 10 * round + i, &c->err));
+                        OK(ask_balance(batch, i % 3, &c->err));
+                }
+                if (round == 0)
+                        conf_proxy_lose_next_answer(p);
+                else
+                        conf_proxy_lose_next_request(p);
+                OK(dal_batch_run(batch, &c->err));
+                for (int64_t i = 0; i < 10; i++) {
+                        if (dal_batch_next(batch, &found, &c->err) == DAL_OK)
+                                n_sure++;
+                        else
+                                n_in_doubt += c->err.error_class == DAL_CLASS_COMMIT_UNKNOWN;
+                        assert_true(found);
+                        next_is(c, batch, 10 * (i % 3));
+                }
+                next_is_the_end(c, batch);
+                dal_batch_close(batch);
+        }
+        assert_int_equal(n_sure + n_in_doubt, 23);
+        assert_true(n_in_doubt > 0);
+        assert_in_range(count(c), n_sure, n_sure + n_in_doubt);
+        close_through(c, p, cluster);
+}
+
+/* Those that the server did not answer in time: writes are in doubt, the rest was not asked; and it ends in time. */
+static void batch__deadline_in_the_middle_ends_all_of_it(struct conf *c)
+{
+        dal_cluster_options options = DAL_CLUSTER_OPTIONS_INIT;
+        dal_cluster *cluster;
+        dal_batch *batch = NULL;
+        int64_t start = dal_clock_now();
+        bool found = true;
+        int n_failed = 0;
+
+        options.timeout_ms = 700;
+        cluster = conf_cluster(c, &options);
+        OK(dal_cluster_batch(cluster, key(), &batch, &c->err));
+        OK(add_account(batch, 1, &c->err));
+        OK(dal_batch_add(batch, &conf_sleep, DAL_NO_PARAMS, &c->err));
+        for (int i = 0; i < MANY; i++)
+                OK(ask_balance(batch, 1, &c->err));
+        OK(dal_batch_run(batch, &c->err));
+        next_wrote_one(c, batch);
+        while (found) {
+                dal_status s = dal_batch_next(batch, &found, &c->err);
+
+                n_failed += s != DAL_OK;
+                assert_true(s == DAL_OK || s == DAL_ERR_TIMEOUT);
+        }
+        assert_int_equal(n_failed, MANY + 1);
+        dal_batch_close(batch);
+        assert_true(dal_clock_now() - start <
+                    INT64_C(8000000000)); /* the statement itself takes ten seconds */
+        conf_cluster_end(c, cluster);
+}
+
+/* ---- what changes meanwhile -------------------------------------------------------------------------------------------- */
+
+static const dal_stmt star = DAL_STMT("star", "SELECT * FROM conf_changing");
+
+static void ask_star(struct conf *c, dal_cluster *cluster, uint32_t n_columns)
+{
+        dal_batch *batch = NULL;
+
+        OK(dal_cluster_batch(cluster, key(), &batch, &c->err));
+        for (int i = 0; i < 3; i++) {
+                OK(dal_batch_add(batch, &conf_count_accounts, DAL_NO_PARAMS, &c->err));
+                OK(dal_batch_add(batch, &star, DAL_NO_PARAMS, &c->err));
+        }
+        OK(dal_batch_run(batch, &c->err));
+        for (int i = 0; i < 3; i++) {
+                next_is(c, batch, 0);
+                OK(dal_batch_next(batch, &(bool){false}, &c->err));
+                OK(dal_rows_first(dal_batch_rows(batch), &c->err));
+                assert_int_equal(dal_rows_n_columns(dal_batch_rows(batch)), n_columns);
+        }
+        next_is_the_end(c, batch);
+        dal_batch_close(batch);
+}
+
+static void batch__table_changed_under_its_prepared_statements(struct conf *c)
+{
+        dal_cluster *cluster = open_one(c);
+
+        OK(dal_conn_script(c->conn, "CREATE TABLE conf_changing (a BIGINT)", SOON, &c->err));
+        OK(dal_conn_script(c->conn, "INSERT INTO conf_changing VALUES (1)", SOON, &c->err));
+        ask_star(c, cluster, 1);
+        OK(dal_conn_script(c->conn, "ALTER TABLE conf_changing ADD COLUMN b BIGINT", SOON, &c->err));
+        ask_star(c, cluster, 2); /* which was told by nobody but the server */
+        conf_cluster_end(c, cluster);
+        OK(dal_conn_script(c->conn, "DROP TABLE conf_changing", SOON, &c->err));
+}
+
 const struct conf_case batch_conf[] = {
         CONF_CASE(batch__independent_statements_share_a_round_trip),
         CONF_CASE(batch__transaction_with_a_batch_takes_two_round_trips),
@@ -591,5 +780,10 @@ const struct conf_case batch_conf[] = {
         CONF_CASE(batch__ten_thousand_results_wait_for_their_reader),
         CONF_CASE(batch__large_parameters_go_one_by_one),
         CONF_CASE(batch__closed_unread_has_written_all_the_same),
+        CONF_CASE(batch__is_one_round_trip_on_the_wire),
+        CONF_CASE(batch__queued_writes_and_commit_are_one_round_trip_on_the_wire),
+        CONF_CASE(batch__connection_lost_in_the_middle_is_told_to_each),
+        CONF_CASE(batch__deadline_in_the_middle_ends_all_of_it),
+        CONF_CASE(batch__table_changed_under_its_prepared_statements),
         {NULL, NULL},
 };

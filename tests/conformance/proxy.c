@@ -51,6 +51,8 @@ struct conf_proxy {
         bool quit, frozen, lose_answer, lose_request, keep_answers;
         const void *cut_before; /* in what a server says; NULL = no such cut is to come */
         size_t cut_before_size;
+        const void *keep_until; /* no answer passes before the library has said this; NULL = they pass */
+        size_t keep_until_size;
 };
 
 static void end_pair(struct pair *pair)
@@ -102,6 +104,14 @@ static void hear(struct conf_proxy *p, const struct way *way)
         p->n_heard += n;
 }
 
+static bool has_heard(const struct conf_proxy *p, const void *bytes, size_t size)
+{
+        for (size_t i = 0; i + size <= p->n_heard; i++)
+                if (memcmp(p->heard + i, bytes, size) == 0)
+                        return true;
+        return false;
+}
+
 static bool give(struct pair *pair, int to)
 {
         struct way *way = &pair->to[to];
@@ -149,6 +159,8 @@ static bool take(struct conf_proxy *p, struct pair *pair, int from)
         }
         if (from == LIBRARY) {
                 hear(p, way);
+                if (p->keep_until && has_heard(p, p->keep_until, p->keep_until_size))
+                        p->keep_until = NULL;
                 if (p->lose_request) {
                         p->lose_request = false;
                         return false;
@@ -183,6 +195,8 @@ static void fill_fds(struct conf_proxy *p, struct pollfd *fds)
                 bool deaf = pair->to[!side].n || (side == SERVER && p->keep_answers);
                 short wanted = (short)((deaf ? 0 : POLLIN) | (pair->to[side].n ? POLLOUT : 0));
 
+                if (side == SERVER && p->keep_until)
+                        wanted &= (short)~POLLIN;
                 fds[2 + i] =
                         (struct pollfd){p->frozen || pair->held || !wanted ? -1 : pair->fd[side], wanted, 0};
         }
@@ -306,6 +320,16 @@ void conf_proxy_cut_before(struct conf_proxy *p, const void *bytes, size_t size)
         pthread_mutex_lock(&p->lock);
         p->cut_before = bytes;
         p->cut_before_size = size;
+        pthread_mutex_unlock(&p->lock);
+        wake(p);
+}
+
+void conf_proxy_keep_until(struct conf_proxy *p, const void *bytes, size_t size)
+{
+        pthread_mutex_lock(&p->lock);
+        p->keep_until = bytes;
+        p->keep_until_size = size;
+        p->n_heard = 0;
         pthread_mutex_unlock(&p->lock);
         wake(p);
 }

@@ -26,6 +26,11 @@ void conf_proxy_cut(struct conf_proxy *p);
 void conf_proxy_lose_next_answer(struct conf_proxy *p);
 /* From now on: of an answer arrives what stands before these bytes, which stay the caller's; then the connection ends. */
 void conf_proxy_cut_before(struct conf_proxy *p, const void *bytes, size_t size);
+/*
+ * From now on the server's answers are kept back until these bytes, which must stay valid, stand among what was heard
+ * since the last forget: who can't say them without an answer before waits for ever. So a round trip is one.
+ */
+void conf_proxy_keep_until(struct conf_proxy *p, const void *bytes, size_t size);
 /* From now on: what the library next says is lost, and with it the connection. */
 void conf_proxy_lose_next_request(struct conf_proxy *p);
 /* From now on nothing passes, either way, and nobody is told; new connections are accepted and hear nothing. */

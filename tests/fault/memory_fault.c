@@ -447,6 +447,64 @@ static dal_status by_a_schema(struct conf *c, const char *url)
         return s;
 }
 
+/* --- Batches --- */
+
+static dal_status read_all(dal_batch *batch, dal_error *err)
+{
+        bool found = true;
+        dal_status s = dal_batch_run(batch, err);
+
+        while (s == DAL_OK && found)
+                s = dal_batch_next(batch, &found, err);
+        return s;
+}
+
+static dal_status add_in_a_batch(dal_tx *tx, void *arg, dal_error *err)
+{
+        dal_batch *batch = NULL;
+        dal_status s = dal_tx_batch(tx, &batch, err);
+
+        (void)arg;
+        for (int64_t id = 1; id <= 2 && s == DAL_OK; id++)
+                s = dal_batch_add(batch, &conf_add_account, DAL_PARAMS(dal_int64(id), dal_int64(1)), err);
+        if (s == DAL_OK)
+                s = dal_batch_add(batch, &conf_all_accounts, DAL_NO_PARAMS, err);
+        return s ? s : read_all(batch, err); /* not closed: it ends with the function */
+}
+
+/* Adds the accounts 1 and 2 by a batch in a transaction, after independent queries, of which one fails. */
+static dal_status in_batches(struct conf *c, const char *url)
+{
+        static const dal_stmt nowhere = DAL_STMT("nowhere", "SELECT x FROM conf_nowhere");
+        const dal_driver *drivers[1] = {c->driver};
+        dal_cluster *cluster = NULL;
+        dal_batch *batch = NULL;
+        bool found = true;
+        dal_status s;
+
+        arm();
+        s = dal_cluster_open(url, drivers, 1, NULL, &cluster, &c->err);
+        if (s == DAL_OK)
+                s = dal_cluster_batch(cluster, dal_key_int64(1), &batch, &c->err);
+        for (int i = 0; i < 5 && s == DAL_OK; i++)
+                s = dal_batch_add(batch, i == 2 ? &nowhere : &conf_balance,
+                                  i == 2 ? DAL_NO_PARAMS : DAL_PARAMS(dal_int64(1)), &c->err);
+        if (s == DAL_OK)
+                s = dal_batch_run(batch, &c->err);
+        while (s == DAL_OK && found) {
+                s = dal_batch_next(batch, &found, &c->err);
+                if (s && c->err.error_class == DAL_CLASS_UNDEFINED_OBJECT)
+                        s = DAL_OK;
+        }
+        dal_batch_close(batch);
+        if (s == DAL_OK)
+                s = dal_cluster_run(cluster, dal_key_int64(1), NULL, add_in_a_batch, NULL, &c->err);
+        disarm();
+        if (cluster)
+                OK(dal_cluster_close(cluster, 5000, NULL));
+        return s;
+}
+
 /* --- The sweep ----------------------------------------------------------------------------------------- */
 
 static dal_status (*work)(struct conf *c, const char *url);
@@ -557,6 +615,11 @@ static void memory__cluster(struct conf *c)
         sweep(c, in_a_cluster);
 }
 
+static void memory__batches(struct conf *c)
+{
+        sweep(c, in_batches);
+}
+
 static void memory__pool_is_as_good_as_before(struct conf *c)
 {
         sweep(c, with_a_pool);
@@ -592,6 +655,7 @@ int main(int argc, char **argv)
         static const struct conf_case cases[] = {
                 CONF_CASE(memory__connection),
                 CONF_CASE(memory__cluster),
+                CONF_CASE(memory__batches),
                 CONF_CASE(memory__pool_is_as_good_as_before),
                 CONF_CASE(memory__bulk_load),
                 CONF_CASE(memory__lost_commit_is_still_resolved),
