@@ -215,11 +215,13 @@ static void stop(dal_batch *batch)
         clear(batch);
 }
 
-/* Puts the place in the batch in front of the message. */
-static void name_place(dal_error *err, size_t index)
+/* Puts the place in the batch in front of the message, and the statement's name unless it leads it already. */
+static void name_place(dal_error *err, size_t index, const char *name)
 {
         char message[sizeof err->message];
-        int n = snprintf(message, sizeof message, "batch[%zu] ", index);
+        bool named = strncmp(err->message, name, strlen(name)) == 0;
+        int n = snprintf(message, sizeof message, "batch[%zu] %.80s%s", index, named ? "" : name,
+                         named ? "" : ": ");
         size_t size = strlen(err->message);
 
         if (size > sizeof message - (size_t)n - 1)
@@ -246,6 +248,11 @@ dal_status dal__batch_begin(dal_batch *batch, dal_error *err)
         size_t n = batch->n_items - batch->i_next;
         dal_status s;
 
+        if (batch->source && dal_clock_passed(batch->deadline)) {
+                s = dal_error_set(err, DAL_CLASS_DEADLINE, "the deadline passed before it was sent");
+                err->not_sent = true;
+                return s;
+        }
         if (batch->source) {
                 s = batch->source->acquire(batch->arg, batch->deadline, &batch->conn, &batch->shard, err);
                 if (s) {
@@ -406,7 +413,7 @@ dal_status dal_batch_next(dal_batch *batch, bool *found_out, dal_error *err)
         *found_out = true;
         batch->rows.shard = batch->tx ? batch->tx->shard : batch->shard;
         if (s) {
-                name_place(&batch->failure, batch->i_next);
+                name_place(&batch->failure, batch->i_next, batch->items[batch->i_next].stmt->name);
                 batch->failure.shard = batch->rows.shard;
                 if (err)
                         *err = batch->failure;
