@@ -54,7 +54,7 @@ typedef enum dal_dialect {
 #define DAL_STMT_LOCK_SHARE  0x04u
 /*
  * A query that writes although it does not look like it: SELECT of a function that changes rows. Without this it is run
- * again when its answer is lost.
+ * again when its answer is lost, and among the independent queries of a batch (batch.h) a later failure may undo it.
  */
 #define DAL_STMT_WRITES 0x08u
 /*
