@@ -235,7 +235,7 @@ static void insert_copy(void *arg, long n, long size)
 {
         /* Source: PostgreSQL 15, COPY, binary format: signature, flags, length of the header's extension */
         static const char header[19] = "PGCOPY\n\377\r\n";
-        static const char trailer[2] = "\377\377";
+        static const char trailer[2] = {'\377', '\377'};
         PGconn *conn = ((session *)arg)->conns[0];
         char row[34] = {0, 2, 0, 0, 0, 8, [17] = BENCH_VALUE_SIZE};
         PGresult *result;
