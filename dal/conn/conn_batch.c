@@ -97,7 +97,7 @@ static size_t bytes_of(const dal__cached_stmt *entry, dal_params params)
 
         for (size_t i = 0; i < params.n_values; i++) {
                 size += VALUE_BYTES;
-                if (dal__conn_has_span(&params.values[i]))
+                if (dal__params_has_span(&params.values[i]))
                         size += params.values[i].as.span.size;
         }
         return size;

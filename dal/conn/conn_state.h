@@ -144,11 +144,6 @@ static inline dal__cached_stmt *dal__conn_prepare_request(dal_conn *conn, const 
 }
 /* Says whether a request makes a round trip; the others cost nothing of their own. */
 bool dal__conn_is_counted(const dal_conn *conn, const dal_request *request);
-static inline bool dal__conn_has_span(const dal_value *value)
-{
-        return value->type == DAL_TYPE_TEXT || value->type == DAL_TYPE_BYTES ||
-               value->type == DAL_TYPE_DECIMAL || value->type == DAL_TYPE_OTHER;
-}
 /* Lets the owner of the flight take or drop what is unread, and ends it. */
 void dal__conn_flight_stop(dal_conn *conn);
 /* Adds a waiting request at `at` (n_pending: at the end); without parameters. */

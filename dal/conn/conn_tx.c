@@ -12,25 +12,22 @@
 
 dal_status dal__conn_copy_params(dal_params params, dal_value **out, dal_error *err)
 {
-        size_t size = params.n_values * sizeof(dal_value);
+        size_t size = dal__params_copy_size(params);
         dal_value *values;
         char *bytes;
 
         *out = NULL;
         if (params.n_values == 0)
                 return DAL_OK;
-        for (size_t i = 0; i < params.n_values; i++)
-                if (dal__conn_has_span(&params.values[i]))
-                        size += params.values[i].as.span.size;
-        values = dal_mem_alloc(size);
+        values = size == SIZE_MAX ? NULL : dal_mem_alloc(size);
         if (!values)
                 return dal_error_set(err, DAL_CLASS_NO_MEMORY, "out of memory for %zu bytes of parameters",
                                      size);
         memcpy(values, params.values, params.n_values * sizeof(dal_value));
         bytes = (char *)(values + params.n_values);
         for (size_t i = 0; i < params.n_values; i++) {
-                if (!dal__conn_has_span(&values[i]))
-                        continue;
+                if (!dal__params_has_span(&values[i]) || !values[i].as.span.ptr)
+                        continue; /* no pointer: whoever checks the values refuses it */
                 memcpy(bytes, values[i].as.span.ptr, values[i].as.span.size);
                 values[i].as.span.ptr = bytes;
                 bytes += values[i].as.span.size;

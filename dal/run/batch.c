@@ -7,6 +7,7 @@
 #include <dal/mem.h>
 
 #include "run/tx_impl.h"
+#include "sql/params.h"
 
 /* ---- its life -------------------------------------------------------------------------------------------------- */
 
@@ -120,31 +121,6 @@ static dal_status check_new(const dal_batch *batch, const dal_stmt *stmt, dal_er
         return DAL_OK;
 }
 
-static size_t bytes_of(dal_params params)
-{
-        size_t size = params.n_values * sizeof(dal_value);
-
-        for (size_t i = 0; i < params.n_values; i++)
-                switch ((dal_type)params.values[i].type) {
-                case DAL_TYPE_TEXT:
-                case DAL_TYPE_BYTES:
-                case DAL_TYPE_DECIMAL:
-                case DAL_TYPE_OTHER:
-                        size += params.values[i].as.span.size;
-                        break;
-                case DAL_TYPE_NULL:
-                case DAL_TYPE_BOOL:
-                case DAL_TYPE_INT64:
-                case DAL_TYPE_UINT64:
-                case DAL_TYPE_DOUBLE:
-                case DAL_TYPE_TIMESTAMP:
-                case DAL_TYPE_DATE:
-                case DAL_TYPE_UUID:
-                        break;
-                }
-        return size;
-}
-
 static dal_status make_room(dal_batch *batch, size_t size, dal_error *err)
 {
         size_t room = batch->room ? 2 * batch->room : 16;
@@ -173,13 +149,18 @@ static dal_status make_room(dal_batch *batch, size_t size, dal_error *err)
 
 dal_status dal_batch_add(dal_batch *batch, const dal_stmt *stmt, dal_params params, dal_error *err)
 {
-        size_t size = bytes_of(params);
         dal__batch_item *item;
         dal_value *values = NULL;
+        size_t size = 0;
         dal_status s = check_new(batch, stmt, err);
 
-        if (s == DAL_OK)
+        if (s == DAL_OK && !params.values && params.n_values)
+                s = dal_error_set(err, DAL_CLASS_ARGUMENT, "statement \"%s\": the list of parameters is NULL",
+                                  stmt->name);
+        if (s == DAL_OK) {
+                size = dal__params_copy_size(params);
                 s = make_room(batch, size, err);
+        }
         if (s == DAL_OK)
                 s = dal__conn_copy_params(params, &values, err);
         if (s)

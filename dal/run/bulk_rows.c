@@ -173,12 +173,6 @@ struct dal__bulk_block {
         char bytes[];
 };
 
-static bool has_span(const dal_value *value)
-{
-        return value->type == DAL_TYPE_TEXT || value->type == DAL_TYPE_BYTES ||
-               value->type == DAL_TYPE_DECIMAL;
-}
-
 /* NULL when there is no memory. Blocks stay where they are, so values may point into them. */
 static char *reserve(dal__bulk_chunk *chunk, size_t size)
 {
@@ -238,7 +232,7 @@ dal_status dal__bulk_copy_row(dal__bulk_chunk *chunk, int64_t number, uint16_t s
         char *bytes = NULL;
 
         for (size_t i = 0; i < row.n_values; i++)
-                if (has_span(&row.values[i]))
+                if (dal__params_has_span(&row.values[i]))
                         size += row.values[i].as.span.size;
         if ((chunk->n_rows == chunk->room && !grow_rows(chunk, row.n_values)) ||
             (size && !(bytes = reserve(chunk, size))))
@@ -246,7 +240,7 @@ dal_status dal__bulk_copy_row(dal__bulk_chunk *chunk, int64_t number, uint16_t s
         values = chunk->values + (size_t)chunk->n_rows * row.n_values;
         memcpy(values, row.values, row.n_values * sizeof *values);
         for (size_t i = 0; i < row.n_values && bytes; i++) {
-                size_t n = has_span(&values[i]) ? values[i].as.span.size : 0;
+                size_t n = dal__params_has_span(&values[i]) ? values[i].as.span.size : 0;
 
                 if (n == 0)
                         continue; /* an empty text points to the caller's, which may be gone when it is sent */
@@ -255,7 +249,7 @@ dal_status dal__bulk_copy_row(dal__bulk_chunk *chunk, int64_t number, uint16_t s
                 bytes += n;
         }
         for (size_t i = 0; i < row.n_values; i++)
-                if (has_span(&values[i]) && values[i].as.span.size == 0)
+                if (dal__params_has_span(&values[i]) && values[i].as.span.size == 0)
                         values[i].as.span.ptr = "";
         chunk->numbers[chunk->n_rows] = number;
         chunk->slots[chunk->n_rows] = slot;

@@ -10,6 +10,7 @@
 #include <dal/mem.h>
 
 #include "run/tx_impl.h"
+#include "sql/params.h"
 
 #define GROUP_BYTES                                                                                          \
         ((size_t)1 << 20) /* of one INSERT's values: well below every server's limit for a packet */
@@ -143,8 +144,7 @@ static uint32_t rows_that_fit(const struct job *job, uint32_t begin, uint32_t n_
         for (uint32_t i = 0; i < n_rows; i++) {
                 for (size_t j = 0; j < n; j++, value++) {
                         bytes += sizeof *value;
-                        if (value->type == DAL_TYPE_TEXT || value->type == DAL_TYPE_BYTES ||
-                            value->type == DAL_TYPE_DECIMAL)
+                        if (dal__params_has_span(value))
                                 bytes += value->as.span.size;
                 }
                 if (bytes > GROUP_BYTES)

@@ -12,6 +12,7 @@
 #include <dal/mem.h>
 
 #include "shard/fanout_compare.h"
+#include "sql/params.h"
 
 /* ---- order -------------------------------------------------------------------------------------------------------------- */
 
@@ -106,12 +107,6 @@ static void build_heap(dal__fanout *fanout)
 
 /* ---- is it sorted? -------------------------------------------------------------------------------------------------------- */
 
-static bool has_span(const dal_value *v)
-{
-        return v->type == DAL_TYPE_TEXT || v->type == DAL_TYPE_DECIMAL || v->type == DAL_TYPE_BYTES ||
-               v->type == DAL_TYPE_OTHER;
-}
-
 /* Copies what the current row is ordered by, as its cells go with the next fetch. */
 static dal_status keep_key(dal__fanout *fanout, const dal_value *cells, dal_error *err)
 {
@@ -121,7 +116,7 @@ static dal_status keep_key(dal__fanout *fanout, const dal_value *cells, dal_erro
         for (size_t k = 0; k < fanout->options.n_columns; k++) {
                 const dal_value *cell = &cells[fanout->columns[k].i_column];
 
-                size += has_span(cell) ? cell->as.span.size : 0;
+                size += dal__params_has_span(cell) ? cell->as.span.size : 0;
         }
         if (size > fanout->key_room) {
                 char *grown = dal_mem_resize(fanout->key_bytes, size + size / 2, 1);
@@ -138,7 +133,7 @@ static dal_status keep_key(dal__fanout *fanout, const dal_value *cells, dal_erro
                 dal_value *key = &fanout->key[k];
 
                 *key = cells[fanout->columns[k].i_column];
-                if (!has_span(key) || key->as.span.size == 0)
+                if (!dal__params_has_span(key) || key->as.span.size == 0)
                         continue;
                 memcpy(at, key->as.span.ptr, key->as.span.size);
                 key->as.span.ptr = at;

@@ -435,3 +435,20 @@ dal_status dal__params_check(const dal_driver *driver, const char *name, uint32_
         }
         return DAL_OK;
 }
+
+size_t dal__params_copy_size(dal_params params)
+{
+        size_t size;
+
+        if (params.n_values > SIZE_MAX / 2 / sizeof(dal_value))
+                return SIZE_MAX;
+        size = params.n_values * sizeof(dal_value);
+        for (size_t i = 0; i < params.n_values; i++) {
+                if (!dal__params_has_span(&params.values[i]))
+                        continue;
+                if (params.values[i].as.span.size > SIZE_MAX - 1 - size)
+                        return SIZE_MAX;
+                size += params.values[i].as.span.size;
+        }
+        return size;
+}

@@ -12,8 +12,8 @@ typedef struct dal__params_text {
         bool is_read; /* begins with SELECT, VALUES, TABLE or SHOW and has no INTO and no data-changing word */
         bool has_transaction_word; /* begins with BEGIN, START, COMMIT, END, ROLLBACK, SAVEPOINT, RELEASE, PREPARE
                                       TRANSACTION, XA or ABORT: refused, the wrapper owns these */
-        size_t code_size;    /* bytes up to the last that is neither space nor comment */
-        const char *no_lock; /* why no lock clause fits behind it; NULL: it is one plain SELECT */
+        size_t code_size;          /* bytes up to the last that is neither space nor comment */
+        const char *no_lock;       /* why no lock clause fits behind it; NULL: it is one plain SELECT */
 } dal__params_text;
 
 /*
@@ -36,6 +36,16 @@ dal_status dal__params_lock(const dal_driver *driver, const char *name, uint32_t
  */
 dal_status dal__params_check(const dal_driver *driver, const char *name, uint32_t n_expected,
                              dal_params params, dal_error *err);
+
+/* Says whether a value points to bytes elsewhere. */
+static inline bool dal__params_has_span(const dal_value *value)
+{
+        return value->type == DAL_TYPE_TEXT || value->type == DAL_TYPE_BYTES ||
+               value->type == DAL_TYPE_DECIMAL || value->type == DAL_TYPE_OTHER;
+}
+
+/* Bytes of a copy of values that were not checked yet; SIZE_MAX: more than there can be. */
+size_t dal__params_copy_size(dal_params params);
 
 /* Says, without a call, that there is nothing to check: the right count, and types of which every value will do. */
 static inline bool dal__params_are_plain(uint32_t n_expected, dal_params params)

@@ -122,6 +122,7 @@ static void test_batch__refuses_what_makes_no_sense(void **state)
         dal_batch_close(NULL);
         batch = open_batch(&f);
         assert_fails(dal_batch_add(batch, NULL, DAL_NO_PARAMS, &err), DAL_CLASS_ARGUMENT);
+        assert_fails(dal_batch_add(batch, &put_row, (dal_params){NULL, 2}, &err), DAL_CLASS_ARGUMENT);
         assert_fails(dal_batch_add(batch, &streamed, DAL_NO_PARAMS, &err), DAL_CLASS_UNSUPPORTED);
         assert_fails(dal_batch_add(batch, &resolved, ROW(1), &err), DAL_CLASS_UNSUPPORTED);
         assert_fails(dal_batch_next(batch, &found, &err), DAL_CLASS_STATE);
@@ -130,6 +131,28 @@ static void test_batch__refuses_what_makes_no_sense(void **state)
         assert_fails(dal_batch_next(batch, NULL, &err), DAL_CLASS_ARGUMENT);
         assert_fails(dal_batch_run(batch, &err), DAL_CLASS_BUSY);
         assert_fails(dal_batch_add(batch, &put_row, ROW(2), &err), DAL_CLASS_BUSY);
+        next_wrote(batch, 1);
+        next_ends(batch);
+        close_single(&f);
+}
+
+/* What is wrong with a value is found before anything is sent, and concerns its own statement alone. */
+static void test_batch__a_value_without_bytes_is_refused(void **state)
+{
+        dal_value huge[2] = {dal_text_n("x", SIZE_MAX), dal_text_n("x", SIZE_MAX)};
+        dal_error err = DAL_ERROR_INIT;
+        struct single f;
+        dal_batch *batch;
+
+        (void)state;
+        init_single(&f, false);
+        open_single(&f);
+        batch = open_batch(&f);
+        assert_fails(dal_batch_add(batch, &put_row, (dal_params){huge, 2}, &err), DAL_CLASS_NO_MEMORY);
+        assert_ok(dal_batch_add(batch, &put_row, DAL_PARAMS(dal_int64(1), dal_text_n(NULL, 5)), &err));
+        add(batch, &put_row, 2);
+        run(batch);
+        next_fails(batch, DAL_CLASS_ARGUMENT, 0);
         next_wrote(batch, 1);
         next_ends(batch);
         close_single(&f);
@@ -397,6 +420,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_batch__refuses_what_makes_no_sense),
+                cmocka_unit_test(test_batch__a_value_without_bytes_is_refused),
                 cmocka_unit_test(test_batch__is_bounded),
                 cmocka_unit_test(test_batch__empty_runs_and_ends),
                 cmocka_unit_test(test_batch__holds_its_lease_until_it_was_read),
