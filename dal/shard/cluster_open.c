@@ -7,6 +7,7 @@
 
 #define DEFAULT_TIMEOUT_MS      10000u
 #define DEFAULT_MAP_REFRESH_MS  5000u
+#define FANOUT_GRACE_MS         1000u /* as fanout.h says */
 #define DEFAULT_LOCK_TIMEOUT_MS 3000u
 
 static void report_leak(void *arg, const dal_lease_info *lease)
@@ -69,6 +70,7 @@ static dal_status copy_options(dal_cluster *cluster, const dal_cluster_options *
 {
         static const dal_cluster_options defaults = DAL_CLUSTER_OPTIONS_INIT;
         cluster->options = defaults;
+        cluster->fanout_grace_ms = FANOUT_GRACE_MS;
         if (options) {
                 if (options->struct_size == 0 || options->struct_size > sizeof *options)
                         return dal_error_set(err, DAL_CLASS_ARGUMENT,

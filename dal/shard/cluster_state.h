@@ -48,6 +48,7 @@ struct dal_cluster {
         dal_pool *catalog; /* NULL when the URL is a single database: its pool is then shard 0's */
         char cluster_id[DAL__CLUSTER_ID_SIZE + 1]; /* "" for a single database */
 
+        uint32_t fanout_grace_ms; /* how long what nobody wants any more may take to end */
         dal__map map;
         _Atomic uint32_t n_shards;
         dal__shard *shards[DAL__MAX_SHARDS]; /* in order of joining; the first n_shards are set */

@@ -264,6 +264,7 @@ static dal__fanout *new_fanout(dal_cluster *cluster, const dal_fanout_options *o
 
         if (!fanout)
                 goto no_memory;
+        fanout->cluster = cluster;
         fanout->options = *options;
         fanout->n_legs = n;
         fanout->rows.next = next_of_fanout;
@@ -394,7 +395,6 @@ static dal_status open_fanout(const char *here, dal_cluster *cluster, const dal_
         if (s)
                 return s;
         fanout->here = here;
-        fanout->cluster = cluster;
         fanout->stmt = stmt;
         fanout->deadline = dal__cluster_deadline(cluster, options->timeout_ms);
         fanout->params = params;

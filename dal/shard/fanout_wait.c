@@ -8,9 +8,6 @@
 /* Rows of one shard that is always ahead, before the others are looked at. */
 #define MAX_BURST 64u
 
-/* How long what nobody wants any more may take to end. */
-#define GRACE_MS 1000u
-
 /* ---- who is ready ---------------------------------------------------------------------------------------------------- */
 
 static dal__conn_wait waits_for(const dal__fanout_leg *leg, struct pollfd *fd_out)
@@ -138,7 +135,7 @@ dal_status dal__fanout_next_to_come(dal__fanout *fanout, const dal_value **cells
 
 void dal__fanout_abandon(dal__fanout *fanout)
 {
-        dal_deadline grace = dal_clock_after_ms(GRACE_MS);
+        dal_deadline grace = dal_clock_after_ms(fanout->cluster->fanout_grace_ms);
 
         /* All are stopped before the end of any is awaited: the bound is one for all of them. */
         for (uint32_t i = 0; i < fanout->n_legs; i++)

@@ -232,6 +232,7 @@ static void contention__statement_timeout_of_the_session(struct conf *c)
 struct runner {
         dal_cluster *cluster;
         struct conf_meeting *meeting;
+        uint32_t meet_ms;
         int64_t first, second, amount;
         uint32_t n_times; /* transactions to run */
         const dal_tx_options *options;
@@ -253,7 +254,7 @@ static dal_status move_over(dal_tx *tx, void *arg, dal_error *err)
         if (s)
                 return s;
         if (r->meeting && dal_tx_attempt(tx) == 1)
-                conf_meet(r->meeting, 500);
+                conf_meet(r->meeting, r->meet_ms);
         return tx_change(tx, r->second, r->amount, err);
 }
 
@@ -265,6 +266,15 @@ static void *run(void *arg)
                 r->status = dal_cluster_run(r->cluster, dal_key_int64(r->first), r->options,
                                             r->fn ? r->fn : move_over, r, &r->err);
         return NULL;
+}
+
+/*
+ * How long two threads wait for each other. Where the first to come locks the second out they can't meet, and the wait
+ * is in vain; where they can it is as long as a loaded machine may need.
+ */
+static uint32_t time_to_meet(const struct conf *c)
+{
+        return c->q->row_locks ? 20000 : 500;
 }
 
 struct events {
@@ -307,12 +317,14 @@ static void contention__deadlock_is_retried_and_both_commit(struct conf *c)
         struct runner r[2];
 
         two_accounts(c);
+        options.timeout_ms = 60000;
         options.on_event = on_event;
         options.on_event_arg = &events;
         memset(r, 0, sizeof r);
         r[0].cluster = r[1].cluster = conf_cluster(c, &options);
         r[0].meeting = r[1].meeting = conf_meeting_new();
         for (int i = 0; i < 2; i++) {
+                r[i].meet_ms = time_to_meet(c);
                 r[i].first = 1 + i;
                 r[i].second = 2 - i;
                 r[i].amount = 10 + i;
@@ -345,7 +357,7 @@ static dal_status move_over_nested(dal_tx *tx, void *arg, dal_error *err)
         if (s)
                 return s;
         if (dal_tx_attempt(tx) == 1)
-                conf_meet(r->meeting, 500);
+                conf_meet(r->meeting, r->meet_ms);
         s = dal_tx_run(tx, change_second, r, err);
         if (s ==
             DAL_ERR_CONFLICT) { /* a savepoint can't contain it: the whole is over, whatever is said here */
@@ -367,14 +379,17 @@ static void *run_nested(void *arg)
 
 static void contention__deadlock_in_a_savepoint_ends_the_whole_transaction(struct conf *c)
 {
+        dal_cluster_options options = DAL_CLUSTER_OPTIONS_INIT;
         struct runner r[2];
         pthread_t threads[2];
 
         two_accounts(c);
+        options.timeout_ms = 60000;
         memset(r, 0, sizeof r);
-        r[0].cluster = r[1].cluster = conf_cluster(c, NULL);
+        r[0].cluster = r[1].cluster = conf_cluster(c, &options);
         r[0].meeting = r[1].meeting = conf_meeting_new();
         for (int i = 0; i < 2; i++) {
+                r[i].meet_ms = time_to_meet(c);
                 r[i].first = 1 + i;
                 r[i].second = 2 - i;
                 r[i].amount = 10 + i;
@@ -450,7 +465,7 @@ static dal_status read_balance(dal_tx *tx, const dal_stmt *stmt, int64_t *out, d
 static void meet_once(struct runner *r)
 {
         if (r->meeting)
-                conf_meet(r->meeting, 500);
+                conf_meet(r->meeting, r->meet_ms);
         r->meeting = NULL;
 }
 
@@ -502,6 +517,8 @@ static struct events raise_by_two(struct conf *c, dal_tx_fn *fn)
         for (int i = 0; i < 2; i++) {
                 r[i].cluster = i == 0 ? conf_cluster(c, &options) : r[0].cluster;
                 r[i].meeting = meeting;
+                r[i].meet_ms =
+                        fn == raise_versioned ? time_to_meet(c) : 500; /* a lock keeps the other away */
                 r[i].first = 1;
                 r[i].amount = i + 1;
                 r[i].n_times = N_TIMES;

@@ -134,6 +134,19 @@ static size_t find_cut(const struct conf_proxy *p, const struct way *way)
         return SIZE_MAX;
 }
 
+/*
+ * Says whether this piece of an answer is one of MySQL's OK packets, which says that the answer to the next statement of
+ * the same command follows. To end the connection here would leave open whether that statement runs: whoever asks what
+ * became of it may be faster, and end the session before. Source: MySQL protocol, OK_Packet, SERVER_MORE_RESULTS_EXISTS
+ */
+static bool goes_on(const struct way *way)
+{
+        const unsigned char *b = way->bytes;
+        size_t size = (size_t)b[0] | (size_t)b[1] << 8 | (size_t)b[2] << 16;
+
+        return way->n >= 11 && way->n == size + 4 && b[4] == 0 && b[5] < 251 && b[6] < 251 && (b[7] & 8);
+}
+
 /* Takes what one side says; false when the pair has ended. */
 static bool take(struct conf_proxy *p, struct pair *pair, int from)
 {
@@ -146,6 +159,10 @@ static bool take(struct conf_proxy *p, struct pair *pair, int from)
                 return false;
         way->at = 0;
         way->n = (size_t)n;
+        if (from == SERVER && p->lose_answer && goes_on(way)) {
+                way->n = 0;
+                return true;
+        }
         if (from == SERVER && p->lose_answer) {
                 p->lose_answer = false;
                 return false;
