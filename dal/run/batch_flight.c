@@ -205,11 +205,12 @@ bool dal__batch_try_again(dal_batch *batch, dal_error *failure)
         }
         judge(batch, item, failure);
         if (failure->error_class == DAL_CLASS_NOT_EXECUTED) {
-                /* Never the first of a flight: nothing had failed before it. */
-                if (batch->i_flight < 2)
+                /* Nothing had failed before the first of a flight: its prepared form was out of date. */
+                if (batch->i_flight < 2 && item->was_stale)
                         return false;
+                item->was_stale |= batch->i_flight < 2;
                 /* Twice as many as were executed: what is sent in vain is then never much more than what was not. */
-                n_max = 2 * (batch->i_flight - 1);
+                n_max = batch->i_flight < 2 ? 1 : 2 * (batch->i_flight - 1);
                 settle(batch);
                 batch->n_max = n_max < DAL__FLIGHT_MAX ? n_max : DAL__FLIGHT_MAX;
                 return true;

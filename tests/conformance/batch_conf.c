@@ -733,21 +733,34 @@ static void batch__deadline_in_the_middle_ends_all_of_it(struct conf *c)
 
 static const dal_stmt star = DAL_STMT("star", "SELECT * FROM conf_changing");
 
-static void ask_star(struct conf *c, dal_cluster *cluster, uint32_t n_columns)
+static void next_has_columns(struct conf *c, dal_batch *batch, uint32_t n_columns)
+{
+        bool found = false;
+
+        OK(dal_batch_next(batch, &found, &c->err));
+        assert_true(found);
+        OK(dal_rows_first(dal_batch_rows(batch), &c->err));
+        assert_int_equal(dal_rows_n_columns(dal_batch_rows(batch)), n_columns);
+}
+
+/* With the statement that a change of the table concerns as the first of all, or behind another one. */
+static void ask_star(struct conf *c, dal_cluster *cluster, bool first, uint32_t n_columns)
 {
         dal_batch *batch = NULL;
 
         OK(dal_cluster_batch(cluster, key(), &batch, &c->err));
+        if (first)
+                OK(dal_batch_add(batch, &star, DAL_NO_PARAMS, &c->err));
         for (int i = 0; i < 3; i++) {
                 OK(dal_batch_add(batch, &conf_count_accounts, DAL_NO_PARAMS, &c->err));
                 OK(dal_batch_add(batch, &star, DAL_NO_PARAMS, &c->err));
         }
         OK(dal_batch_run(batch, &c->err));
+        if (first)
+                next_has_columns(c, batch, n_columns);
         for (int i = 0; i < 3; i++) {
                 next_is(c, batch, 0);
-                OK(dal_batch_next(batch, &(bool){false}, &c->err));
-                OK(dal_rows_first(dal_batch_rows(batch), &c->err));
-                assert_int_equal(dal_rows_n_columns(dal_batch_rows(batch)), n_columns);
+                next_has_columns(c, batch, n_columns);
         }
         next_is_the_end(c, batch);
         dal_batch_close(batch);
@@ -759,9 +772,11 @@ static void batch__table_changed_under_its_prepared_statements(struct conf *c)
 
         OK(dal_conn_script(c->conn, "CREATE TABLE conf_changing (a BIGINT)", SOON, &c->err));
         OK(dal_conn_script(c->conn, "INSERT INTO conf_changing VALUES (1)", SOON, &c->err));
-        ask_star(c, cluster, 1);
+        ask_star(c, cluster, false, 1);
         OK(dal_conn_script(c->conn, "ALTER TABLE conf_changing ADD COLUMN b BIGINT", SOON, &c->err));
-        ask_star(c, cluster, 2); /* which was told by nobody but the server */
+        ask_star(c, cluster, false, 2); /* which was told by nobody but the server */
+        OK(dal_conn_script(c->conn, "ALTER TABLE conf_changing ADD COLUMN d BIGINT", SOON, &c->err));
+        ask_star(c, cluster, true, 3);
         conf_cluster_end(c, cluster);
         OK(dal_conn_script(c->conn, "DROP TABLE conf_changing", SOON, &c->err));
 }

@@ -334,10 +334,10 @@ static void create_changing(void *arg, dal_fake_call *call)
 
 static void alter_changing(void *arg, dal_fake_call *call)
 {
+        const dal_value values[] = {dal_int64(1), dal_null(), dal_null()};
         bool found;
 
-        (void)arg;
-        dal_fake_store_update(call, "changing", 0, DAL_PARAMS(dal_int64(1), dal_null()), &found);
+        dal_fake_store_update(call, "changing", 0, (dal_params){values, *(const size_t *)arg}, &found);
 }
 
 static void star(void *arg, dal_fake_call *call)
@@ -348,6 +348,7 @@ static void star(void *arg, dal_fake_call *call)
 
 bool conf_fake_answers(dal_fake_server *server)
 {
+        static size_t two = 2, three = 3;
         static dal_error_class syntax = DAL_CLASS_SYNTAX, undefined = DAL_CLASS_UNDEFINED_OBJECT;
         static const struct {
                 const char *name;
@@ -401,7 +402,8 @@ bool conf_fake_answers(dal_fake_server *server)
                 {"make_temporary", make_temporary, NULL},
                 {"look_temporary", look_temporary, NULL},
                 {"CREATE TABLE conf_changing (a BIGINT)", create_changing, NULL},
-                {"ALTER TABLE conf_changing ADD COLUMN b BIGINT", alter_changing, NULL},
+                {"ALTER TABLE conf_changing ADD COLUMN b BIGINT", alter_changing, &two},
+                {"ALTER TABLE conf_changing ADD COLUMN d BIGINT", alter_changing, &three},
                 {"star", star, NULL},
                 {"broken", fail_as, &syntax},
                 {"SELEKT", fail_as, &syntax},
