@@ -147,7 +147,7 @@ static uint64_t load(dal__mysql_conn *conn, dal__mysql_stmt *stmt, const dal_par
                 return 0;
         size = dal__mysql_params_set(stmt, params, &changed);
         if (dal__mysql_check_size(conn, size, &ignored) == DAL_OK && settle(stmt->handle) &&
-            (!changed || !mysql_stmt_bind_param(stmt->handle, stmt->params)))
+            (!changed || dal__mysql_params_tell(conn, stmt, &ignored) == DAL_OK))
                 return size;
         stmt->generation =
                 0; /* what the library was told does not hold: prepared anew when its turn has come */

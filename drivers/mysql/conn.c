@@ -455,7 +455,7 @@ static const char *mysql_slot_column(void *state, uint32_t i_column)
 {
         const dal__mysql_conn *conn = state;
 
-        return conn->current ? dal__mysql_rows_column(conn->current, i_column) : NULL;
+        return conn->current ? dal__mysql_bind_name(conn->current, i_column) : NULL;
 }
 
 static dal_tx_state mysql_slot_tx_state(void *state)

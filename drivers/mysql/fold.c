@@ -99,11 +99,11 @@ static my_bool put_row(void *data, MYSQL_BIND *binds, unsigned row)
         const dal_params *params = &rows->entries[row].request->params;
 
         for (size_t i = 0; i < params->n_values; i++) {
-                const MYSQL_BIND *own = dal__mysql_params_put(rows->stmt, i, &params->values[i]);
+                const dal__mysql_slot *own = dal__mysql_params_put(rows->stmt, i, &params->values[i]);
 
-                binds[i].buffer = own->buffer;
-                binds[i].buffer_length = *own->length;
-                rows->indicators[i] = *own->is_null ? STMT_INDICATOR_NULL : STMT_INDICATOR_NONE;
+                binds[i].buffer = (void *)(uintptr_t)own->buffer; /* only read */
+                binds[i].buffer_length = own->size;
+                rows->indicators[i] = own->is_null ? STMT_INDICATOR_NULL : STMT_INDICATOR_NONE;
                 binds[i].u.indicator = &rows->indicators[i];
         }
         return 0;
@@ -121,17 +121,17 @@ static int set_array(MYSQL_STMT *handle, rows_ahead *rows, unsigned n)
 }
 
 /* The types go in front of all rows, so each parameter is bound with the first value that has one. */
-static int bind_types(const dal__mysql_conn *conn, dal__mysql_stmt *stmt, size_t n)
+static dal_status bind_types(dal__mysql_conn *conn, dal__mysql_stmt *stmt, size_t n, dal_error *err)
 {
         for (size_t i = 0; i < stmt->n_params; i++) {
                 size_t row = 0;
 
                 while (row + 1 < n && request_at(conn, row)->params.values[i].type == DAL_TYPE_NULL)
                         row++;
-                stmt->params[i].buffer = NULL; /* a NULL would keep the type of an earlier execution */
+                stmt->slots[i].buffer = NULL; /* a NULL would keep the type of an earlier execution */
                 (void)dal__mysql_params_put(stmt, i, &request_at(conn, row)->params.values[i]);
         }
-        return mysql_stmt_bind_param(stmt->handle, stmt->params);
+        return dal__mysql_params_tell(conn, stmt, err);
 }
 
 static dal_status run_array(dal__mysql_conn *conn, dal__mysql_stmt *stmt, size_t n, dal_deadline deadline,
@@ -142,9 +142,10 @@ static dal_status run_array(dal__mysql_conn *conn, dal__mysql_stmt *stmt, size_t
 
         if (!rows.indicators)
                 return dal_error_set(err, DAL_CLASS_NO_MEMORY, "out of memory for %zu rows", n);
-        if (bind_types(conn, stmt, n) || set_array(stmt->handle, &rows, (unsigned)n))
+        s = bind_types(conn, stmt, n, err);
+        if (s == DAL_OK && set_array(stmt->handle, &rows, (unsigned)n))
                 s = dal__mysql_fail(conn, stmt->handle, err);
-        else
+        if (s == DAL_OK)
                 s = dal__mysql_stmt_execute(conn, stmt, false, deadline, err);
         if (!conn->broken)
                 (void)set_array(stmt->handle, NULL, 0);

@@ -172,17 +172,19 @@ typedef struct dal__mysql_column {
         uint8_t decode; /* dal__mysql_decode */
         uint8_t type;   /* dal_type of a cell that is not NULL */
         dal__mysql_flag is_null;
-        dal__mysql_flag error;
-        unsigned field_type; /* what the binding was made for */
-        unsigned field_flags;
-        unsigned field_charset;
+        bool own_buffer;    /* its first room was not enough */
+        uint8_t field_type; /* what the binding was made for */
+        uint16_t field_charset;
+        uint32_t field_flags;
+        uint32_t room;      /* bytes at `buffer` */
         unsigned long size; /* of the value in this row */
-        unsigned long room; /* bytes at `buffer` */
-        char *buffer;       /* grows with the longest value seen */
-        MYSQL_TIME time;
+        char *buffer;       /* a MYSQL_TIME; or bytes, growing with the longest value seen */
 } dal__mysql_column;
 
-#define DAL__MYSQL_SHORT 64
+/* A longer buffer of a column is given back when the result ends. */
+#define DAL__MYSQL_KEPT_ROOM (64u * 1024)
+
+#define DAL__MYSQL_SHORT 40
 
 /* A parameter's value at an address that stays: the library is told of it once, not at each execution. */
 typedef struct dal__mysql_slot {
@@ -195,6 +197,9 @@ typedef struct dal__mysql_slot {
                 char bytes[DAL__MYSQL_SHORT]; /* longer spans are read where they are */
         } as;
         unsigned long size;
+        const void *buffer; /* what the library was told last; NULL: nothing */
+        uint8_t type;
+        bool is_unsigned;
         dal__mysql_flag is_null;
 } dal__mysql_slot;
 
@@ -205,6 +210,13 @@ typedef enum dal__mysql_kind {
         DAL__MYSQL_KIND_WRITE /* INSERT, UPDATE, DELETE, REPLACE */
 } dal__mysql_kind;
 
+/* What became of the first row of a result, when that was decoded before the others were received. */
+typedef enum dal__mysql_first {
+        DAL__MYSQL_FIRST_NONE,  /* there is none, or it was given */
+        DAL__MYSQL_FIRST_READY, /* it is in the cells */
+        DAL__MYSQL_FIRST_FAILED /* it can't be decoded, as the fetch has to tell */
+} dal__mysql_first;
+
 /** A prepared statement: owned by the connection, pointed to by the core's dal_driver_stmt. */
 typedef struct dal__mysql_stmt {
         struct dal__mysql_stmt *next;
@@ -214,15 +226,16 @@ typedef struct dal__mysql_stmt {
         uint32_t generation; /* of the session it was prepared in */
         uint32_t n_params;
         uint32_t n_columns; /* bound ones */
-        dal__mysql_kind kind;
+        uint8_t kind;       /* dal__mysql_kind */
+        uint8_t first;      /* dal__mysql_first */
+        bool is_split;      /* the first row was not stored with the others */
+        bool has_more;      /* rows behind the first; where that is known */
         bool cached;        /* false: closed when its result ends */
         bool rebind;        /* buffers moved: tell the library before the next row */
         bool has_long;      /* a buffer has grown beyond what is kept */
-        MYSQL_BIND *params;
         dal__mysql_slot *slots;
-        MYSQL_BIND *binds;
         dal__mysql_column *columns;
-        dal_value *cells;
+        dal_value *cells; /* behind the columns, in the same piece of memory */
         bool by_text; /* the connection's own, for what travels as text: no handle, and `rows` in its place */
         MYSQL_RES *rows;
         MYSQL_ROW row; /* points into `rows` */
@@ -241,8 +254,8 @@ dal_status dal__mysql_stmt_run(dal__mysql_conn *conn, const dal_request *request
 /** The prepared statement of a request; NULL if it has none in this session. No I/O. */
 dal__mysql_stmt *dal__mysql_stmt_find(const dal__mysql_conn *conn, const dal_request *request);
 /** Prepares it, for every execution to come; NULL, with *err filled, if that fails. */
-dal__mysql_stmt *dal__mysql_stmt_make(dal__mysql_conn *conn, const dal_request *request, dal_deadline deadline,
-                                      dal_error *err);
+dal__mysql_stmt *dal__mysql_stmt_make(dal__mysql_conn *conn, const dal_request *request,
+                                      dal_deadline deadline, dal_error *err);
 /**
  * Goes on with an execution whose first answer was read, inside a call that it ends: takes the rows, unless they are
  * streamed. `rc` is what reading the answer gave.
@@ -253,8 +266,8 @@ dal_status dal__mysql_stmt_answer(dal__mysql_conn *conn, dal__mysql_stmt *stmt, 
 dal_status dal__mysql_stmt_execute(dal__mysql_conn *conn, dal__mysql_stmt *stmt, bool stream,
                                    dal_deadline deadline, dal_error *err);
 /** Makes the current result of it. */
-dal_status dal__mysql_stmt_describe(dal__mysql_conn *conn, dal__mysql_stmt *stmt, bool stream, dal_result *out,
-                                    dal_error *err);
+dal_status dal__mysql_stmt_describe(dal__mysql_conn *conn, dal__mysql_stmt *stmt, bool stream,
+                                    dal_result *out, dal_error *err);
 /** Marks a statement for closing; no I/O. */
 void dal__mysql_stmt_retire(dal__mysql_conn *conn, dal__mysql_stmt *stmt);
 /** Closes the statements marked so; writes, but waits for nothing. */
@@ -264,12 +277,29 @@ void dal__mysql_stmt_unprepare(dal__mysql_conn *conn, dal__mysql_stmt *stmt, dal
 /** Frees every statement of a connection whose session is closed. */
 void dal__mysql_stmt_free_all(dal__mysql_conn *conn);
 
-/* ---- rows.c ---- */
+/* ---- bind.c: where the values of a result go ---- */
 
 /** Binds the columns of a result if they are not bound yet or have changed. */
-dal_status dal__mysql_rows_bind(dal__mysql_conn *conn, dal__mysql_stmt *stmt, dal_error *err);
+dal_status dal__mysql_bind_columns(dal__mysql_conn *conn, dal__mysql_stmt *stmt, dal_error *err);
+/** Says whether they are bound as this result of a prepared statement needs it. */
+bool dal__mysql_bind_holds(const dal__mysql_conn *conn, const dal__mysql_stmt *stmt);
+/** Tells the library where the values of the bound columns go. */
+dal_status dal__mysql_bind_tell(dal__mysql_conn *conn, dal__mysql_stmt *stmt, dal_error *err);
+/** Makes what the library is told of one column. */
+void dal__mysql_bind_fill(dal__mysql_stmt *stmt, uint32_t i, MYSQL_BIND *bind);
+/** Gives a column more room, of which the library then has to be told; false when memory is out. */
+bool dal__mysql_bind_grow(dal__mysql_stmt *stmt, uint32_t i, unsigned long room);
+/** Gives back the room that only huge values need. */
+void dal__mysql_bind_shrink(dal__mysql_stmt *stmt);
+void dal__mysql_bind_free(dal__mysql_stmt *stmt);
+const char *dal__mysql_bind_name(const dal__mysql_stmt *stmt, uint32_t i_column);
+
+/* ---- rows.c ---- */
+
 dal_status dal__mysql_rows_fetch(dal__mysql_conn *conn, dal_deadline deadline, const dal_value **cells_out,
                                  dal_error *err);
+/** Receives a whole result, inside a call. Returns 0, or 1 if that failed. */
+int dal__mysql_rows_receive(dal__mysql_conn *conn, dal__mysql_stmt *stmt);
 /** Gives the first row of a result that was read whole, and says if that is all of it; does no I/O. */
 void dal__mysql_rows_first(dal__mysql_conn *conn, dal_result *out);
 /** Ends a streamed result whose deadline has passed, within the grace; the error says whether the session lives. */
@@ -282,8 +312,6 @@ dal_status dal__mysql_rows_time(dal__mysql_stmt *stmt, uint32_t i, const dal_civ
 uint64_t dal__mysql_rows_bits(const char *bytes, unsigned long size);
 /** Makes a statement's result the current one. */
 void dal__mysql_rows_begin(dal__mysql_conn *conn, dal__mysql_stmt *stmt, bool stream);
-void dal__mysql_rows_free(dal__mysql_stmt *stmt);
-const char *dal__mysql_rows_column(const dal__mysql_stmt *stmt, uint32_t i_column);
 
 /* ---- text.c: statements and results as text ---- */
 
@@ -293,8 +321,8 @@ dal_status dal__mysql_text_run(dal__mysql_conn *conn, const dal_request *request
 /** What the lexer has to know of the session's SQL as it is set now: DAL_SQL_*. */
 uint32_t dal__mysql_text_syntax(const dal__mysql_conn *conn);
 /** Gives where the `n` values go in a text, and room for a command; both belong to the connection. */
-dal_status dal__mysql_text_prepare(dal__mysql_conn *conn, const char *text, size_t size, size_t n, uint64_t room,
-                                   size_t **marks_out, char **command_out, dal_error *err);
+dal_status dal__mysql_text_prepare(dal__mysql_conn *conn, const char *text, size_t size, size_t n,
+                                   uint64_t room, size_t **marks_out, char **command_out, dal_error *err);
 /** Runs that command, which gives no rows. */
 dal_status dal__mysql_text_execute(dal__mysql_conn *conn, const char *sql, size_t size, dal_deadline deadline,
                                    dal_error *err);
@@ -314,8 +342,10 @@ dal_status dal__mysql_params_check(const dal_value *value, size_t i, dal_error *
 /** Puts the values in place; gives the size of the packet, and whether the library must be told anew. */
 uint64_t dal__mysql_params_set(dal__mysql_stmt *stmt, const dal_params *params, bool *changed_out);
 
-/** Puts one value in place, without the library's knowing; returns the binding that tells where it is. */
-const MYSQL_BIND *dal__mysql_params_put(dal__mysql_stmt *stmt, size_t i, const dal_value *v);
+/** Puts one value in place, without the library's knowing; returns the slot that tells where it is. */
+const dal__mysql_slot *dal__mysql_params_put(dal__mysql_stmt *stmt, size_t i, const dal_value *v);
+/** Tells the library where the values are; when that fails the statement has to be prepared anew. */
+dal_status dal__mysql_params_tell(dal__mysql_conn *conn, dal__mysql_stmt *stmt, dal_error *err);
 /** The library was told other things: it is told anew with the next values. */
 void dal__mysql_params_forget(dal__mysql_stmt *stmt);
 
@@ -389,8 +419,8 @@ struct dal__mysql_conn {
         dal__mysql_call call;
         dal__mysql_watchdog *watchdog;
         uint64_t session_id;
-        uint64_t server;   /* see dal_driver_info */
-        int64_t opened_at; /* by dal_clock_now() */
+        uint64_t server;       /* see dal_driver_info */
+        int64_t opened_at;     /* by dal_clock_now() */
         uint64_t max_packet;   /* the server's max_allowed_packet */
         uint32_t max_prepared; /* its max_prepared_stmt_count */
         dal_statements statements;
@@ -402,8 +432,8 @@ struct dal__mysql_conn {
         bool tx_open;  /* between BEGIN and COMMIT or ROLLBACK */
         bool in_trans; /* the server's word */
         bool committing;
-        bool no_arrays;     /* of parameters, though it is MariaDB */
-        bool takes_several; /* statements in one command: off while the command may not be ours */
+        bool no_arrays;      /* of parameters, though it is MariaDB */
+        bool takes_several;  /* statements in one command: off while the command may not be ours */
         bool limits_changed; /* by REQUEST_LIMITS; the session's own come back with the next transaction */
         uint32_t generation; /* counts session resets: statements of an earlier one are gone */
         dal__mysql_entry *queue;

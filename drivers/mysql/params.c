@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+#include <dal/mem.h>
+
 /* Of COM_STMT_EXECUTE: command, statement number, flags, iteration count, and "types follow" */
 #define PACKET_HEADER 11
 /* libmysqlclient also sends a name for each, for the sake of query attributes. */
@@ -59,24 +61,21 @@ static void *writable(const void *ptr)
         return (void *)(uintptr_t)ptr;
 }
 
-/* What the library was told last about a parameter, and what has changed since. */
+/* A parameter, and whether what the library was told of it has changed. */
 typedef struct binding {
-        MYSQL_BIND *bind;
         dal__mysql_slot *slot;
         bool changed;
 } binding;
 
 static void set_type(binding *b, enum enum_field_types type, const void *buffer, bool is_unsigned)
 {
-        MYSQL_BIND *bind = b->bind;
+        dal__mysql_slot *slot = b->slot;
 
-        if (bind->buffer == buffer && bind->buffer_type == type && bind->is_unsigned == is_unsigned)
+        if (slot->buffer == buffer && slot->type == (unsigned)type && slot->is_unsigned == is_unsigned)
                 return;
-        bind->buffer_type = type;
-        bind->buffer = writable(buffer);
-        bind->is_unsigned = is_unsigned;
-        bind->length = &b->slot->size;
-        bind->is_null = &b->slot->is_null;
+        slot->type = (uint8_t)type;
+        slot->buffer = buffer;
+        slot->is_unsigned = is_unsigned;
         b->changed = true;
 }
 
@@ -118,7 +117,7 @@ static void set_time(binding *b, const dal_value *v)
 /* NULL keeps the type the parameter had: a change of types costs both sides work. */
 static void set_null(binding *b)
 {
-        if (!b->bind->buffer)
+        if (!b->slot->buffer)
                 set_type(b, MYSQL_TYPE_STRING, b->slot->as.bytes, false);
 }
 
@@ -164,19 +163,19 @@ static uint64_t set_one(binding *b, const dal_value *v)
 }
 
 /* The usual case: an integer where the library was told of one. */
-static inline bool put_int64(const MYSQL_BIND *bind, dal__mysql_slot *slot, const dal_value *v)
+static inline bool put_int64(dal__mysql_slot *slot, const dal_value *v)
 {
-        if (v->type != DAL_TYPE_INT64 || bind->buffer != &slot->as ||
-            bind->buffer_type != MYSQL_TYPE_LONGLONG || bind->is_unsigned)
+        if (v->type != DAL_TYPE_INT64 || slot->buffer != &slot->as || slot->type != MYSQL_TYPE_LONGLONG ||
+            slot->is_unsigned)
                 return false;
         slot->is_null = false;
         slot->as.int64 = v->as.int64;
         return true;
 }
 
-DAL_NOINLINE static uint64_t put_value(dal__mysql_stmt *stmt, size_t i, const dal_value *v, bool *changed)
+DAL_NOINLINE static uint64_t put_value(dal__mysql_slot *slot, const dal_value *v, bool *changed)
 {
-        binding b = {&stmt->params[i], &stmt->slots[i], false};
+        binding b = {slot, false};
         uint64_t size = set_one(&b, v);
 
         *changed |= b.changed;
@@ -190,24 +189,47 @@ uint64_t dal__mysql_params_set(dal__mysql_stmt *stmt, const dal_params *params, 
 
         *changed_out = false;
         for (size_t i = 0; i < params->n_values; i++) {
-                if (put_int64(&stmt->params[i], &stmt->slots[i], &params->values[i]))
+                if (put_int64(&stmt->slots[i], &params->values[i]))
                         size += 8;
                 else
-                        size += put_value(stmt, i, &params->values[i], changed_out);
+                        size += put_value(&stmt->slots[i], &params->values[i], changed_out);
         }
         return size;
 }
 
-const MYSQL_BIND *dal__mysql_params_put(dal__mysql_stmt *stmt, size_t i, const dal_value *v)
+const dal__mysql_slot *dal__mysql_params_put(dal__mysql_stmt *stmt, size_t i, const dal_value *v)
 {
         bool changed = false;
 
-        (void)put_value(stmt, i, v, &changed);
-        return &stmt->params[i];
+        (void)put_value(&stmt->slots[i], v, &changed);
+        return &stmt->slots[i];
+}
+
+/* The library copies what it is told, so nothing of that is kept here. */
+dal_status dal__mysql_params_tell(dal__mysql_conn *conn, dal__mysql_stmt *stmt, dal_error *err)
+{
+        MYSQL_BIND *binds = dal_mem_alloc(stmt->n_params * sizeof *binds);
+        bool failed;
+
+        if (!binds)
+                return dal_error_set(err, DAL_CLASS_NO_MEMORY, "out of memory for %u parameters",
+                                     stmt->n_params);
+        for (uint32_t i = 0; i < stmt->n_params; i++) {
+                dal__mysql_slot *slot = &stmt->slots[i];
+
+                binds[i].buffer_type = (enum enum_field_types)slot->type;
+                binds[i].buffer = writable(slot->buffer);
+                binds[i].is_unsigned = slot->is_unsigned;
+                binds[i].length = &slot->size;
+                binds[i].is_null = &slot->is_null;
+        }
+        failed = mysql_stmt_bind_param(stmt->handle, binds);
+        dal_mem_free(binds);
+        return failed ? dal__mysql_fail(conn, stmt->handle, err) : DAL_OK;
 }
 
 void dal__mysql_params_forget(dal__mysql_stmt *stmt)
 {
         for (size_t i = 0; i < stmt->n_params; i++)
-                stmt->params[i].buffer = NULL;
+                stmt->slots[i].buffer = NULL;
 }

@@ -31,8 +31,7 @@ static void free_stmt(dal__mysql_stmt *stmt)
 {
         if (stmt->handle)
                 (void)mysql_stmt_close(stmt->handle);
-        dal__mysql_rows_free(stmt);
-        dal_mem_free(stmt->params);
+        dal__mysql_bind_free(stmt);
         dal_mem_free(stmt->slots);
         dal_mem_free(stmt->names);
         dal_mem_free(stmt);
@@ -87,9 +86,8 @@ static bool make_params(dal__mysql_stmt *stmt, uint32_t n)
         stmt->n_params = n;
         if (n == 0)
                 return true;
-        stmt->params = dal_mem_alloc(n * sizeof *stmt->params);
         stmt->slots = dal_mem_alloc(n * sizeof *stmt->slots);
-        return stmt->params && stmt->slots;
+        return stmt->slots != NULL;
 }
 
 static dal_status no_memory(dal_error *err)
@@ -201,9 +199,7 @@ static dal_status set_params(dal__mysql_conn *conn, dal__mysql_stmt *stmt, const
         s = dal__mysql_check_size(conn, dal__mysql_params_set(stmt, params, &changed), err);
         if (s)
                 return s;
-        if (changed && mysql_stmt_bind_param(stmt->handle, stmt->params))
-                return dal__mysql_fail(conn, stmt->handle, err);
-        return DAL_OK;
+        return changed ? dal__mysql_params_tell(conn, stmt, err) : DAL_OK;
 }
 
 /* Results of a procedure that have no columns come first when it writes before it reads. */
@@ -224,8 +220,10 @@ dal_status dal__mysql_stmt_answer(dal__mysql_conn *conn, dal__mysql_stmt *stmt, 
 
         if (rc == 0 && dal__mysql_more_results(conn))
                 rc = skip_to_rows(conn, handle);
+        stmt->first = DAL__MYSQL_FIRST_NONE;
+        stmt->is_split = false;
         if (rc == 0 && !stream && mysql_stmt_field_count(handle))
-                rc = mysql_stmt_store_result(handle);
+                rc = dal__mysql_rows_receive(conn, stmt);
         dal__mysql_end(conn);
         if (rc)
                 return dal__mysql_fail(conn, handle, err);
@@ -261,7 +259,7 @@ dal_status dal__mysql_stmt_describe(dal__mysql_conn *conn, dal__mysql_stmt *stmt
                         dal__mysql_stmt_retire(conn, stmt);
                 return dal__mysql_tx_after_success(conn, err);
         }
-        s = dal__mysql_rows_bind(conn, stmt, err);
+        s = stmt->is_split ? DAL_OK : dal__mysql_bind_columns(conn, stmt, err);
         dal__mysql_rows_begin(conn, stmt, stream);
         if (s)
                 return s;

@@ -224,7 +224,7 @@ static dal_status describe(dal__mysql_conn *conn, bool stream, dal_result *out, 
                 return dal__mysql_tx_after_success(conn, err);
         }
         dal__mysql_rows_begin(conn, stmt, stream);
-        s = dal__mysql_rows_bind(conn, stmt, err);
+        s = dal__mysql_bind_columns(conn, stmt, err);
         if (s)
                 return s;
         out->has_rows = true;
@@ -270,7 +270,7 @@ int dal__mysql_text_fetch(dal__mysql_conn *conn)
 static dal_status bad_cell(const dal__mysql_stmt *stmt, uint32_t i, dal_error *err)
 {
         return dal_error_set(err, DAL_CLASS_DATA, "column %s holds what this library can't read as %s",
-                             dal__mysql_rows_column(stmt, i),
+                             dal__mysql_bind_name(stmt, i),
                              dal_value_type_name((dal_type)stmt->columns[i].type));
 }
 
@@ -348,7 +348,7 @@ void dal__mysql_text_free(dal__mysql_conn *conn)
                 stmt->rows->handle = NULL; /* the session it would read the rest from is gone */
                 mysql_free_result(stmt->rows);
         }
-        dal__mysql_rows_free(stmt);
+        dal__mysql_bind_free(stmt);
         dal_mem_free(stmt->names);
         dal_mem_free(conn->marks);
         dal_mem_free(conn->command);

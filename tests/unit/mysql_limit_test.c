@@ -301,7 +301,7 @@ static void test_mysql_limit__an_unnamed_query_is_closed_with_its_last_row(void 
         assert_int_equal(dal__mysql_rows_fetch(&conn, DAL_FOREVER, &cells, NULL), DAL_OK);
         assert_null(cells);
         assert_int_equal(n_open, 0);
-        assert_string_equal(dal__mysql_rows_column(conn.current, 0), "n");
+        assert_string_equal(dal__mysql_bind_name(conn.current, 0), "n");
         assert_int_equal(dal__mysql_rows_end(&conn, DAL_FOREVER, NULL), DAL_OK);
         /* And where not all rows are wanted. */
         run(DAL_REQUEST_STMT);
