@@ -29,7 +29,8 @@ enum {
         BANK_MIN_TIMEOUT_MS = 600,
         BANK_TIMEOUT_SPREAD_MS = 1000,
         BANK_OVERRUN_MS = 5000, /* no call takes longer than its deadline and this */
-        BANK_MEMBERS = 3        /* of a group of servers */
+        BANK_MEMBERS = 3,       /* of a group of servers */
+        BANK_PARTS = 8          /* rows that an operation of many statements writes besides its own */
 };
 
 /* ---- engines: what differs between them ---------------------------------------------------------- */
@@ -94,7 +95,8 @@ struct bank_shared *bank_share(const char *dir);
 /* ---- statements ---------------------------------------------------------------------------------- */
 
 extern const dal_stmt bank_read, bank_read_locked, bank_sum, bank_add, bank_add_versioned, bank_add_account,
-        bank_write_op, bank_write_op_resolved, bank_all_ops, bank_all_accounts;
+        bank_write_op, bank_write_op_resolved, bank_write_part, bank_all_ops, bank_all_parts,
+        bank_all_accounts;
 
 /* ---- evidence ------------------------------------------------------------------------------------ */
 
@@ -107,6 +109,9 @@ enum bank_kind {
         BANK_SINGLE,          /* one statement without a transaction's function */
         BANK_SINGLE_RESOLVED, /* the same, whose lost answer is resolved */
         BANK_SUM,             /* reads only */
+        BANK_FOLDED,          /* queued runs of the same statements, which travel as one */
+        BANK_BATCHED,         /* a batch inside a transaction */
+        BANK_SCATTERED, /* a batch of independent writes, with queries between them: each has an end of its own */
         BANK_N_KINDS
 };
 
@@ -119,6 +124,11 @@ struct bank_op {
         uint32_t timeout_ms;
 };
 
+/* What the library said of each write of a BANK_SCATTERED. */
+#define BANK_PART_DONE     'D'
+#define BANK_PART_REFUSED  'R'
+#define BANK_PART_IN_DOUBT '?'
+
 /* What the library said, or that it said nothing. */
 struct bank_answer {
         struct bank_op op;
@@ -130,6 +140,7 @@ struct bank_answer {
         uint32_t n_committed; /* calls of the hook */
         uint32_t n_attempt;   /* of the last call of the function */
         char token[33];
+        char parts[BANK_PARTS + 1]; /* BANK_PART_* of each; "" = of other kinds */
         char message[160];
 };
 

@@ -13,11 +13,19 @@ struct row {
         int64_t group, from, to, amount, attempt;
 };
 
+struct part {
+        uint64_t op;
+        int64_t part, n;
+};
+
 struct books {
         struct bank_answer *answers;
         size_t n_answers;
         struct row *rows;
         size_t n_rows;
+        struct part *parts;
+        size_t n_parts;
+        size_t n_said[3];                                    /* of single parts: done, refused, in doubt */
         int64_t balance[BANK_GROUPS + 1][BANK_ACCOUNTS + 1]; /* as the operations make it */
         unsigned n_wrong;
 };
@@ -63,6 +71,35 @@ static dal_status read_rows(dal_conn *conn, struct books *b, dal_error *err)
                                 abort();
                 }
                 s = read_row(rows, &b->rows[b->n_rows++], err);
+        }
+        dal_rows_close(rows);
+        return s;
+}
+
+static dal_status read_parts(dal_conn *conn, struct books *b, dal_error *err)
+{
+        size_t room = 0;
+        dal_rows *rows = NULL;
+        bool found = false;
+        dal_status s =
+                dal_conn_query(conn, &bank_all_parts, DAL_NO_PARAMS, dal_clock_after_ms(60000), &rows, err);
+
+        while (s == DAL_OK && (s = dal_rows_next(rows, &found, err)) == DAL_OK && found) {
+                struct part *part;
+                int64_t id = 0;
+
+                if (b->n_parts == room) {
+                        room = room ? 2 * room : 4096;
+                        b->parts = realloc(b->parts, room * sizeof *b->parts);
+                        if (!b->parts)
+                                abort();
+                }
+                part = &b->parts[b->n_parts++];
+                if ((s = dal_rows_int64(rows, 0, &id, err)) ||
+                    (s = dal_rows_int64(rows, 1, &part->part, err)) ||
+                    (s = dal_rows_int64(rows, 2, &part->n, err)))
+                        break;
+                part->op = (uint64_t)id;
         }
         dal_rows_close(rows);
         return s;
@@ -115,6 +152,8 @@ static bool read_books(const struct bank_options *o, struct books *b)
         conn = bank_connect(o, o->url, &err);
         if (conn)
                 s = read_rows(conn, b, &err);
+        if (s == DAL_OK)
+                s = read_parts(conn, b, &err);
         for (size_t i = 0; s == DAL_OK && i < b->n_rows; i++) {
                 const struct row *r = &b->rows[i];
 
@@ -133,11 +172,26 @@ static bool read_books(const struct bank_options *o, struct books *b)
         return s == DAL_OK;
 }
 
+static const struct row *find_row(const struct books *b, uint64_t id)
+{
+        size_t low = 0, high = b->n_rows;
+
+        while (low < high) {
+                size_t mid = low + (high - low) / 2;
+
+                if (b->rows[mid].id < id)
+                        low = mid + 1;
+                else
+                        high = mid;
+        }
+        return low < b->n_rows && b->rows[low].id == id ? &b->rows[low] : NULL;
+}
+
 /* ---- each operation ------------------------------------------------------------------------------ */
 
 static bool is_single(const struct bank_op *op)
 {
-        return op->kind == BANK_SINGLE || op->kind == BANK_SINGLE_RESOLVED;
+        return op->kind == BANK_SINGLE || op->kind == BANK_SINGLE_RESOLVED || op->kind == BANK_SCATTERED;
 }
 
 static bool is_unknown(const struct bank_answer *a)
@@ -167,7 +221,7 @@ static bool is_fitting(const struct bank_answer *a)
 static void check_answer(struct books *b, const struct bank_answer *a, const struct row *row, size_t n_rows)
 {
         bool done = a->answered && a->status == DAL_OK;
-        bool writes = a->op.kind != BANK_SUM;
+        bool writes = a->op.kind != BANK_SUM && a->op.kind != BANK_SCATTERED; /* a row of its own */
 
         if (a->answered && !is_fitting(a))
                 WRONG(b, "op %" PRIu64 " ended with %s (%s: %s)", a->op.id, dal_error_status_name(a->status),
@@ -211,6 +265,68 @@ static void check_operations(struct books *b)
         }
         for (; i < b->n_rows; i++)
                 WRONG(b, "op %" PRIu64 " is there and nobody meant it", b->rows[i].id);
+}
+
+/* ---- the parts of operations ----------------------------------------------------------------------- */
+
+/* Each of its writes stands for itself. */
+static void check_scattered(struct books *b, const struct bank_answer *a, const int64_t n[BANK_PARTS])
+{
+        for (int i = 0; i < BANK_PARTS; i++) {
+                char said = a->answered ? a->parts[i] : BANK_PART_IN_DOUBT;
+
+                if (n[i] > 1)
+                        WRONG(b, "part %d of op %" PRIu64 " was done %" PRId64 " times", i, a->op.id, n[i]);
+                if (said == BANK_PART_DONE && n[i] == 0)
+                        WRONG(b, "part %d of op %" PRIu64 " was acknowledged and is lost", i, a->op.id);
+                if (said == BANK_PART_REFUSED && n[i] > 0)
+                        WRONG(b, "part %d of op %" PRIu64 " was refused and is there (%s: %s)", i, a->op.id,
+                              a->parts, a->message);
+                b->n_said[said == BANK_PART_DONE ? 0 : said == BANK_PART_REFUSED ? 1 : 2] += a->answered;
+        }
+}
+
+/* Those of a transaction are there when its own row is, and each is once. */
+static void check_parts_of(struct books *b, const struct bank_answer *a, size_t *i)
+{
+        bool has_parts = a->op.kind == BANK_FOLDED || a->op.kind == BANK_BATCHED;
+        int64_t n[BANK_PARTS] = {0}, wanted;
+
+        for (; *i < b->n_parts && b->parts[*i].op == a->op.id; ++*i) {
+                const struct part *part = &b->parts[*i];
+
+                if (part->part < 0 || part->part >= BANK_PARTS)
+                        WRONG(b, "op %" PRIu64 " has a part %" PRId64, a->op.id, part->part);
+                else
+                        n[part->part] = part->n;
+        }
+        if (a->op.kind == BANK_SCATTERED) {
+                check_scattered(b, a, n);
+                return;
+        }
+        wanted = has_parts && find_row(b, a->op.id);
+        for (int k = 0; k < BANK_PARTS; k++)
+                if (n[k] != wanted)
+                        WRONG(b,
+                              "part %d of op %" PRIu64 " is there %" PRId64 " times, and should be %" PRId64,
+                              k, a->op.id, n[k], wanted);
+}
+
+static void check_parts(struct books *b)
+{
+        size_t i = 0;
+
+        for (size_t k = 0; k < b->n_answers; k++) {
+                for (; i < b->n_parts && b->parts[i].op < b->answers[k].op.id; i++)
+                        WRONG(b, "a part of op %" PRIu64 " is there and nobody meant it", b->parts[i].op);
+                check_parts_of(b, &b->answers[k], &i);
+        }
+        for (; i < b->n_parts; i++)
+                WRONG(b, "a part of op %" PRIu64 " is there and nobody meant it", b->parts[i].op);
+        printf("independent writes of batches: done %zu, refused %zu, left in doubt %zu\n", b->n_said[0],
+               b->n_said[1], b->n_said[2]);
+        if (b->n_said[0] == 0)
+                WRONG(b, "no independent write of a batch was done");
 }
 
 /* ---- what is told -------------------------------------------------------------------------------- */
@@ -281,21 +397,6 @@ static const struct bank_answer *find_answer(const struct books *b, uint64_t id)
         return low < b->n_answers && b->answers[low].op.id == id ? &b->answers[low] : NULL;
 }
 
-static const struct row *find_row(const struct books *b, uint64_t id)
-{
-        size_t low = 0, high = b->n_rows;
-
-        while (low < high) {
-                size_t mid = low + (high - low) / 2;
-
-                if (b->rows[mid].id < id)
-                        low = mid + 1;
-                else
-                        high = mid;
-        }
-        return low < b->n_rows && b->rows[low].id == id ? &b->rows[low] : NULL;
-}
-
 /*
  * The rows say which attempt was committed, so they tell how the attempt ended whose COMMIT was struck; the
  * library's word was compared with them before.
@@ -353,7 +454,7 @@ static void ask_later(const struct bank_options *o, struct books *b)
                         continue;
                 if (!a->token[0]) {
                         n_without++;
-                        if (a->op.kind != BANK_SINGLE)
+                        if (a->op.kind != BANK_SINGLE && a->op.kind != BANK_SCATTERED)
                                 WRONG(b, "op %" PRIu64 " is in doubt without a token: %s", a->op.id,
                                       a->message);
                         continue;
@@ -383,6 +484,7 @@ unsigned bank_check(const struct bank_options *o, const struct proxy_strike *str
                 b.n_wrong++;
         } else {
                 check_operations(&b);
+                check_parts(&b);
                 tell_statuses(&b);
                 tell_overruns(&b);
                 if (o->engine->is_server) {
@@ -392,5 +494,6 @@ unsigned bank_check(const struct bank_options *o, const struct proxy_strike *str
         }
         free(b.answers);
         free(b.rows);
+        free(b.parts);
         return b.n_wrong;
 }

@@ -10,14 +10,17 @@
 #include "bank.h"
 
 /*
- * bank_op has no unique key: an operation that is done twice must be seen, not refused.
+ * bank_op and bank_part have no unique key: an operation that is done twice must be seen, not refused.
  */
 static const char *const common_ddl[] = {
         "CREATE TABLE bank_account (grp BIGINT NOT NULL, id INTEGER NOT NULL, balance BIGINT NOT NULL,"
         " version BIGINT NOT NULL, PRIMARY KEY (grp, id))",
         "CREATE TABLE bank_op (id BIGINT NOT NULL, grp BIGINT NOT NULL, src INTEGER NOT NULL,"
         " dst INTEGER NOT NULL, amount BIGINT NOT NULL, attempt INTEGER NOT NULL, mark VARCHAR(32) NOT NULL)",
-        "CREATE INDEX bank_op_id ON bank_op (id)", NULL};
+        "CREATE INDEX bank_op_id ON bank_op (id)",
+        "CREATE TABLE bank_part (op BIGINT NOT NULL, part INTEGER NOT NULL, mark VARCHAR(32) NOT NULL)",
+        "CREATE INDEX bank_part_op ON bank_part (op)",
+        NULL};
 
 /*
  * Source: PostgreSQL, runtime-config-client: default_transaction_read_only is what a failover leaves
@@ -99,6 +102,11 @@ const dal_stmt bank_write_op_resolved =
                  "INSERT INTO bank_op (id, grp, src, dst, amount, attempt, mark) "
                  "VALUES (?, ?, ?, ?, ?, ?, ?)",
                  .flags = DAL_STMT_RESOLVE);
+const dal_stmt bank_write_part =
+        DAL_STMT("bank_write_part", "INSERT INTO bank_part (op, part, mark) VALUES (?, ?, ?)");
+const dal_stmt bank_all_parts = DAL_STMT(
+        "bank_all_parts", "SELECT op, part, COUNT(*) FROM bank_part GROUP BY op, part ORDER BY op, part",
+        .flags = DAL_STMT_STREAM);
 const dal_stmt bank_all_ops =
         DAL_STMT("bank_all_ops", "SELECT id, grp, src, dst, amount, attempt FROM bank_op ORDER BY id",
                  .flags = DAL_STMT_STREAM);

@@ -40,9 +40,9 @@ bool bank_log_intent(int fd, const struct bank_op *op)
 bool bank_log_answer(int fd, const struct bank_answer *a)
 {
         char line[512];
-        int n = snprintf(line, sizeof line, "A %" PRIu64 " %d %d %" PRId64 " %u %u %u %s ", a->op.id,
+        int n = snprintf(line, sizeof line, "A %" PRIu64 " %d %d %" PRId64 " %u %u %u %s %s ", a->op.id,
                          (int)a->status, (int)a->error_class, a->elapsed_us, a->n_calls, a->n_committed,
-                         a->n_attempt, a->token[0] ? a->token : "-");
+                         a->n_attempt, a->token[0] ? a->token : "-", a->parts[0] ? a->parts : "-");
         int end = n + snprintf(line + n, sizeof line - (size_t)n, "%.150s", a->message);
 
         for (int i = n; i < end; i++) {
@@ -89,14 +89,17 @@ static bool add_answer(struct list *list, const char *line)
 
         if (!a || a->answered)
                 return false;
-        if (sscanf(line, "A %" SCNu64 " %d %d %" SCNd64 " %u %u %u %32s %n", &id, &status, &error_class,
-                   &a->elapsed_us, &a->n_calls, &a->n_committed, &a->n_attempt, a->token, &n) != 8 ||
+        if (sscanf(line, "A %" SCNu64 " %d %d %" SCNd64 " %u %u %u %32s %8s %n", &id, &status, &error_class,
+                   &a->elapsed_us, &a->n_calls, &a->n_committed, &a->n_attempt, a->token, a->parts,
+                   &n) != 9 ||
             id != a->op.id)
                 return false;
         a->status = (dal_status)status;
         a->error_class = (dal_error_class)error_class;
         if (a->token[0] == '-')
                 a->token[0] = '\0';
+        if (a->parts[0] == '-')
+                a->parts[0] = '\0';
         snprintf(a->message, sizeof a->message, "%.*s", (int)strcspn(line + n, "\n"), line + n);
         a->answered = true;
         return true;

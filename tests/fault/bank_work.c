@@ -118,6 +118,41 @@ static dal_status queued(dal_tx *tx, const struct bank_op *op, dal_error *err)
         return queue_op(tx, op, err);
 }
 
+/* Its mark is for the proxy, as that of the operation's own row. */
+struct part_row {
+        dal_value values[3];
+        char mark[32];
+};
+
+static dal_params part_row(struct part_row *row, const struct bank_op *op, int part, uint32_t attempt)
+{
+        snprintf(row->mark, sizeof row->mark, WIRE_MARK_FORMAT, op->id, attempt & 0xff);
+        row->values[0] = dal_int64((int64_t)op->id);
+        row->values[1] = dal_int64(part);
+        row->values[2] = dal_text(row->mark);
+        return (dal_params){row->values, 3};
+}
+
+/* Sums of money that come to the operation's own, by as many statements as will be run as one. */
+static dal_status folded(dal_tx *tx, const struct bank_op *op, dal_error *err)
+{
+        dal_status s = DAL_OK;
+
+        for (int i = 0; i < BANK_PARTS && s == DAL_OK; i++) {
+                struct part_row row;
+
+                s = dal_tx_queue(tx, &bank_write_part, part_row(&row, op, i, dal_tx_attempt(tx)), err);
+        }
+        for (int i = 0; i < 3 && s == DAL_OK; i++) {
+                int64_t amount = i == 1 ? -op->amount : op->amount;
+
+                s = queue_add(tx, op, op->from, -amount, err);
+                if (s == DAL_OK)
+                        s = queue_add(tx, op, op->to, amount, err);
+        }
+        return s ? s : queue_op(tx, op, err);
+}
+
 static dal_status versioned(dal_tx *tx, const struct bank_op *op, dal_error *err)
 {
         int64_t version = 0;
@@ -186,6 +221,120 @@ static dal_status read_sum(dal_tx *tx, struct job *job, dal_error *err)
         return s;
 }
 
+/* ---- batches --------------------------------------------------------------------------------------- */
+
+static dal_status batch_add(dal_batch *batch, const struct bank_op *op, int32_t account, int64_t amount,
+                            dal_error *err)
+{
+        return dal_batch_add(batch, &bank_add,
+                             DAL_PARAMS(dal_int64(amount), dal_int64(op->group), dal_int64(account)), err);
+}
+
+static dal_status batch_sum(dal_batch *batch, const struct bank_op *op, dal_error *err)
+{
+        return dal_batch_add(batch, &bank_sum, DAL_PARAMS(dal_int64(op->group)), err);
+}
+
+static dal_status fill_batch(dal_tx *tx, dal_batch *batch, const struct bank_op *op, dal_error *err)
+{
+        struct op_row row;
+        dal_status s;
+
+        if ((s = batch_add(batch, op, op->from, -op->amount, err)) ||
+            (s = batch_add(batch, op, op->to, op->amount, err)))
+                return s;
+        for (int i = 0; i < BANK_PARTS && s == DAL_OK; i++) {
+                struct part_row part;
+
+                s = dal_batch_add(batch, &bank_write_part, part_row(&part, op, i, dal_tx_attempt(tx)), err);
+        }
+        if (s == DAL_OK)
+                s = batch_sum(batch, op, err);
+        return s ? s : dal_batch_add(batch, &bank_write_op, op_row(&row, op, dal_tx_attempt(tx)), err);
+}
+
+/* The next result, which is a sum or of one row written. */
+static dal_status next_result(dal_batch *batch, int64_t *sum_out, bool *found_out, dal_error *err)
+{
+        dal_status s = dal_batch_next(batch, found_out, err);
+        dal_rows *rows = s == DAL_OK ? dal_batch_rows(batch) : NULL;
+
+        if (rows && (s = dal_rows_first(rows, err)) == DAL_OK)
+                s = dal_rows_int64(rows, 0, sum_out, err);
+        else if (s == DAL_OK && *found_out && !rows && dal_batch_n_rows(batch) != 1)
+                s = dal_fail(err, DAL_ERR_INTERNAL,
+                             "a write of a batch tells another number of rows than one");
+        return s;
+}
+
+static dal_status batched(dal_tx *tx, struct job *job, dal_error *err)
+{
+        dal_batch *batch = NULL;
+        bool found = true;
+        dal_status s = dal_tx_batch(tx, &batch, err);
+
+        if (s == DAL_OK)
+                s = fill_batch(tx, batch, &job->op, err);
+        if (s == DAL_OK)
+                s = dal_batch_run(batch, err);
+        while (s == DAL_OK && found)
+                s = next_result(batch, &job->read_sum, &found, err);
+        dal_batch_close(batch);
+        return s;
+}
+
+static dal_status fill_scattered(dal_batch *batch, const struct bank_op *op, dal_error *err)
+{
+        dal_status s = DAL_OK;
+
+        for (int i = 0; i < BANK_PARTS && s == DAL_OK; i++) {
+                struct part_row part;
+
+                s = dal_batch_add(batch, &bank_write_part, part_row(&part, op, i, 1), err);
+                if (s == DAL_OK && i % 3 == 2)
+                        s = batch_sum(batch, op, err);
+        }
+        return s;
+}
+
+static char part_of(dal_status s)
+{
+        return s == DAL_OK ? BANK_PART_DONE : s == DAL_ERR_IN_DOUBT ? BANK_PART_IN_DOUBT : BANK_PART_REFUSED;
+}
+
+/* Notes what becomes of each write; the first failure of all is the operation's. */
+static dal_status run_scattered(struct worker *w, struct job *job, dal_error *err)
+{
+        dal_batch *batch = NULL;
+        bool found = true;
+        int n = 0, i_result = 0;
+        dal_status s = dal_cluster_batch(w->cluster, dal_key_int64(job->op.group), &batch, err), first;
+
+        if (s == DAL_OK)
+                s = fill_scattered(batch, &job->op, err);
+        if (s == DAL_OK)
+                s = dal_batch_run(batch, err);
+        memset(job->answer.parts, BANK_PART_REFUSED, BANK_PARTS);
+        for (first = s; s == DAL_OK; i_result++) {
+                dal_error failure = DAL_ERROR_INIT;
+                dal_status one = next_result(batch, &job->read_sum, &found, &failure);
+
+                if (!found)
+                        break;
+                if (i_result % 4 != 3)
+                        job->answer.parts[n++] = part_of(one);
+                if (one && first == DAL_OK) {
+                        first = one;
+                        *err = failure;
+                }
+        }
+        dal_batch_close(batch);
+        if (s == DAL_OK && n != BANK_PARTS)
+                return dal_fail(err, DAL_ERR_INTERNAL,
+                                "a batch gave another number of results than it has statements");
+        return first;
+}
+
 static void on_committed(void *arg)
 {
         ((struct job *)arg)->answer.n_committed++;
@@ -195,7 +344,7 @@ static dal_status run_job(dal_tx *tx, void *arg, dal_error *err)
 {
         static dal_status (*const kinds[])(dal_tx *, const struct bank_op *, dal_error *) = {
                 [BANK_READ_WRITE] = read_write, [BANK_QUEUED] = queued,   [BANK_VERSIONED] = versioned,
-                [BANK_NESTED] = nested,         [BANK_REFUSED] = refused,
+                [BANK_NESTED] = nested,         [BANK_REFUSED] = refused, [BANK_FOLDED] = folded,
         };
         struct job *job = arg;
         dal_status s;
@@ -205,18 +354,23 @@ static dal_status run_job(dal_tx *tx, void *arg, dal_error *err)
         s = dal_tx_on_commit(tx, on_committed, job, err);
         if (s)
                 return s;
+        if (job->op.kind == BANK_BATCHED)
+                return batched(tx, job, err);
         return job->op.kind == BANK_SUM ? read_sum(tx, job, err) : kinds[job->op.kind](tx, &job->op, err);
 }
 
 static bool is_single(const struct bank_op *op)
 {
-        return op->kind == BANK_SINGLE || op->kind == BANK_SINGLE_RESOLVED;
+        return op->kind == BANK_SINGLE || op->kind == BANK_SINGLE_RESOLVED || op->kind == BANK_SCATTERED;
 }
 
-static dal_status run_single(struct worker *w, const struct bank_op *op, dal_error *err)
+static dal_status run_single(struct worker *w, struct job *job, dal_error *err)
 {
+        const struct bank_op *op = &job->op;
         struct op_row row;
 
+        if (op->kind == BANK_SCATTERED)
+                return run_scattered(w, job, err);
         return dal_cluster_exec(w->cluster, dal_key_int64(op->group),
                                 op->kind == BANK_SINGLE ? &bank_write_op : &bank_write_op_resolved,
                                 op_row(&row, op, 1), NULL, err);
@@ -242,8 +396,10 @@ static void choose(struct thread *t, struct bank_op *op)
 
 static bool is_sum_right(const struct job *job)
 {
-        return job->op.kind != BANK_SUM || job->answer.status != DAL_OK ||
-               job->read_sum == BANK_ACCOUNTS * BANK_BALANCE;
+        bool sums =
+                job->op.kind == BANK_SUM || job->op.kind == BANK_BATCHED || job->op.kind == BANK_SCATTERED;
+
+        return !sums || job->answer.status != DAL_OK || job->read_sum == BANK_ACCOUNTS * BANK_BALANCE;
 }
 
 static void run_one(struct thread *t)
@@ -267,7 +423,7 @@ static void run_one(struct thread *t)
         atomic_store(&w->state->op[t->i], job.op.id);
         bank_vfs_enter(true);
         start = dal_clock_now();
-        job.answer.status = is_single(&job.op) ? run_single(w, &job.op, &err)
+        job.answer.status = is_single(&job.op) ? run_single(w, &job, &err)
                                                : dal_cluster_run(w->cluster, dal_key_int64(job.op.group),
                                                                  &options, run_job, &job, &err);
         job.answer.elapsed_us = (dal_clock_now() - start) / 1000;
