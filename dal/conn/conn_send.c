@@ -267,27 +267,29 @@ DAL_COLD static dal_status fail_row(dal_conn *conn, dal_error *failure)
         return failure->status;
 }
 
+/* The driver has none any more. */
+DAL_NOINLINE static dal_status no_row(dal_conn *conn, const dal_value **cells_out, dal_error *err)
+{
+        *cells_out = NULL;
+        conn->rows_open = false;
+        return !conn->rows_failed
+                       ? DAL_OK
+                       : dal__conn_refuse(conn, DAL_CLASS_STATE,
+                                          "these rows ended in a failure, which was reported", err);
+}
+
 static dal_status next_row(dal_rows *rows, const dal_value **cells_out, dal_error *err)
 {
         dal_conn *conn = rows->source;
         dal_error *failure = err ? err : &conn->scratch;
 
-        *cells_out = NULL;
-        if (!conn->rows_open)
-                return !conn->rows_failed
-                               ? DAL_OK
-                               : dal__conn_refuse(conn, DAL_CLASS_STATE,
-                                                  "these rows ended in a failure, which was reported", err);
-        if (conn->rows_complete) {
-                conn->rows_open = false;
-                return DAL_OK;
-        }
+        if (!conn->rows_open || conn->rows_complete)
+                return no_row(conn, cells_out, err);
         if (conn->driver->fetch(conn->state, conn->rows_deadline, cells_out, failure)) {
                 *cells_out = NULL;
                 return fail_row(conn, failure);
         }
-        if (!*cells_out)
-                conn->rows_open = false;
+        conn->rows_open = *cells_out != NULL;
         return DAL_OK;
 }
 

@@ -329,7 +329,8 @@ dal_status dal_rows_uint64(const dal_rows *rows, uint32_t i_column, uint64_t *ou
         return DAL_OK;
 }
 
-dal_status dal_rows_double(const dal_rows *rows, uint32_t i_column, double *out, dal_error *err)
+DAL_COLD static dal_status convert_double(const dal_rows *rows, uint32_t i_column, double *out,
+                                          dal_error *err)
 {
         const struct access a = {rows, i_column, "double", err};
         struct whole whole = {false, 0};
@@ -339,12 +340,6 @@ dal_status dal_rows_double(const dal_rows *rows, uint32_t i_column, double *out,
 
         if (!cell)
                 return status;
-        if (cell->type == DAL_TYPE_DOUBLE) {
-                *out = cell->as.float64;
-                return DAL_OK;
-        }
-        if (cell->type == DAL_TYPE_DECIMAL)
-                return wrong_type(&a, cell);
         if (cell->type != DAL_TYPE_INT64 && cell->type != DAL_TYPE_UINT64)
                 return wrong_type(&a, cell);
         status = whole_of_cell(&a, cell, &whole);
@@ -355,6 +350,14 @@ dal_status dal_rows_double(const dal_rows *rows, uint32_t i_column, double *out,
         if (number >= 18446744073709551616.0 || (uint64_t)number != whole.magnitude)
                 return overflow(&a, cell, "is not exact in");
         *out = whole.negative ? -number : number;
+        return DAL_OK;
+}
+
+dal_status dal_rows_double(const dal_rows *rows, uint32_t i_column, double *out, dal_error *err)
+{
+        if (!holds(rows, i_column, 1u << DAL_TYPE_DOUBLE) || !out)
+                return convert_double(rows, i_column, out, err);
+        *out = rows->cells[i_column].as.float64;
         return DAL_OK;
 }
 

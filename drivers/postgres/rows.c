@@ -75,6 +75,9 @@ DAL_NOINLINE static void set_column(dal__postgres_conn *conn, uint32_t i, Oid ty
                                                                   : dal__postgres_kind_of(type));
         conn->columns[i].needs_room =
                 conn->columns[i].kind == PG_KIND_NUMERIC || conn->columns[i].kind == PG_KIND_TEXT_BYTEA;
+        conn->columns[i].word_size =
+                conn->columns[i].kind == PG_KIND_INT8 || conn->columns[i].kind == PG_KIND_FLOAT8 ? 8 : 0;
+        conn->columns[i].cell_type = conn->columns[i].kind == PG_KIND_INT8 ? DAL_TYPE_INT64 : DAL_TYPE_DOUBLE;
         conn->cells[i] = dal_null();
         conn->cells[i].type_id = type;
 }
@@ -183,29 +186,26 @@ DAL_NOINLINE static dal_status decode_other(dal__postgres_conn *conn, int row, u
 /* The most frequent types here; the rest, NULL, empty and malformed cells elsewhere. */
 static dal_status decode_row(dal__postgres_conn *conn, const dal_value **cells_out, dal_error *err)
 {
-        int row = conn->i_row++;
+        int row = conn->i_row++, n = (int)conn->n_columns;
         const PGresult *rows = conn->rows;
+        dal_value *cell = conn->cells;
 
         if (conn->needs_room && !reserve_room(conn, row))
                 return no_memory(err);
         conn->text_end = conn->text;
-        for (uint32_t i = 0; i < conn->n_columns; i++) {
-                dal_value *cell = &conn->cells[i];
-                int size = PQgetlength(rows, row, (int)i);
-                uint8_t kind = conn->columns[i].kind;
+        for (int i = 0; i < n; i++, cell++) {
+                const dal__postgres_column *column = &conn->columns[i];
+                size_t size = (size_t)PQgetlength(rows, row, i);
                 dal_status s;
 
-                if (kind == PG_KIND_TEXT && size > 0) {
+                if (size && size == column->word_size) {
+                        cell->as.uint64 = dal__postgres_load64(PQgetvalue(rows, row, i));
+                        cell->type = column->cell_type;
+                } else if (size && column->kind == PG_KIND_TEXT) {
+                        cell->as.span.ptr = PQgetvalue(rows, row, i);
+                        cell->as.span.size = size;
                         cell->type = DAL_TYPE_TEXT;
-                        cell->as.span.ptr = PQgetvalue(rows, row, (int)i);
-                        cell->as.span.size = (size_t)size;
-                } else if (kind == PG_KIND_INT8 && size == 8) {
-                        cell->type = DAL_TYPE_INT64;
-                        cell->as.uint64 = dal__postgres_load64(PQgetvalue(rows, row, (int)i));
-                } else if (kind == PG_KIND_FLOAT8 && size == 8) {
-                        cell->type = DAL_TYPE_DOUBLE;
-                        cell->as.uint64 = dal__postgres_load64(PQgetvalue(rows, row, (int)i));
-                } else if ((s = decode_other(conn, row, i, err))) {
+                } else if ((s = decode_other(conn, row, (uint32_t)i, err))) {
                         return s;
                 }
         }
@@ -253,7 +253,7 @@ static dal_status end_stream(dal__postgres_conn *conn, PGresult *last, dal_deadl
         return s;
 }
 
-static dal_status next_part(dal__postgres_conn *conn, dal_deadline deadline, dal_error *err)
+static inline dal_status next_part(dal__postgres_conn *conn, dal_deadline deadline, dal_error *err)
 {
         PGresult *result;
         dal_status s;
@@ -261,14 +261,16 @@ static dal_status next_part(dal__postgres_conn *conn, dal_deadline deadline, dal
         PQclear(conn->rows);
         conn->rows = NULL;
         conn->i_row = conn->n_rows = 0;
-        s = dal__postgres_wait(conn, deadline, err);
-        if (s)
+        if (PQisBusy(conn->pg) && (s = dal__postgres_wait(conn, deadline, err)))
                 return s;
         result = PQgetResult(conn->pg);
-        if (!dal__postgres_is_partial(result))
+        if (PQresultStatus(result) == PGRES_SINGLE_TUPLE)
+                conn->n_rows = 1;
+        else if (dal__postgres_is_partial(result))
+                conn->n_rows = PQntuples(result);
+        else
                 return end_stream(conn, result, deadline, err);
         conn->rows = result;
-        conn->n_rows = PQntuples(result);
         return DAL_OK;
 }
 

@@ -12,10 +12,9 @@ void bench_die(const char *what, const char *why)
         exit(1);
 }
 
-void bench_check_status(dal_status s, const dal_error *err)
+void bench_fail(dal_status s, const dal_error *err)
 {
-        if (s)
-                bench_die(dal_error_status_name(s), err->message);
+        bench_die(dal_error_status_name(s), err->message);
 }
 
 void *bench_alloc(size_t n, size_t size)

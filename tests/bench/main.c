@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * bench [--json] [--quick] [--svg DIR] GROUP ENGINE [URL...]
- * bench fill URL N | sql URL SQL | select SIDE ENGINE N URL
+ * bench fill URL N | sql URL SQL | TASK SIDE ENGINE N URL
  *
  * tests/bench/run makes the databases and calls this for each group and engine.
  */
@@ -152,11 +152,32 @@ static void *idle(void *arg)
         return NULL;
 }
 
+static const struct {
+        const char *name;
+        bench_task task;
+} tasks[] = {{"select", BENCH_SELECT},
+             {"insert", BENCH_INSERT},
+             {"queue", BENCH_QUEUE},
+             {"bulk", BENCH_BULK},
+             {"scan", BENCH_SCAN}};
+
+#define N_TASKS (sizeof tasks / sizeof tasks[0])
+
+static size_t find_task(const char *name)
+{
+        size_t i = 0;
+
+        while (i < N_TASKS && strcmp(tasks[i].name, name) != 0)
+                i++;
+        return i;
+}
+
 /*
- * For callgrind: N selects by one side and nothing else. With a second thread in the process, as in every service and in
- * the library's pool, the C library takes its locks and cancellation points in earnest: 150 to 300 instructions each.
+ * For callgrind: one task of N operations by one side and nothing else. With a second thread in the process, as in every
+ * service and in the library's pool, the C library takes its locks and cancellation points in earnest: 150 to 300
+ * instructions for each select.
  */
-static void select_only(char **argv)
+static void run_task(bench_task task, char **argv)
 {
         bool by_dal = strcmp(argv[0], "dal") == 0;
         const bench_side *side = by_dal ? &bench_dal : bench_raw_sides[find_engine(argv[1])];
@@ -165,9 +186,11 @@ static void select_only(char **argv)
         void *session;
 
         if (strcmp(argv[0], "threaded") == 0 && pthread_create(&thread, NULL, idle, NULL) != 0)
-                bench_die("select", "no thread");
+                bench_die("task", "no thread");
         session = side->open(urls, 1, 1);
-        side->work[BENCH_SELECT](session, atol(argv[2]), 1);
+        if (!side->work[task])
+                bench_die("task", "this side has no such work");
+        side->work[task](session, atol(argv[2]), 1);
         side->close(session);
 }
 
@@ -186,8 +209,8 @@ int main(int argc, char **argv)
                 bench_fill(argv[i + 1], atol(argv[i + 2]));
         } else if (argc - i == 3 && strcmp(argv[i], "sql") == 0) {
                 bench_sql(argv[i + 1], argv[i + 2]);
-        } else if (argc - i == 5 && strcmp(argv[i], "select") == 0) {
-                select_only(argv + i + 1);
+        } else if (argc - i == 5 && find_task(argv[i]) < N_TASKS) {
+                run_task(tasks[find_task(argv[i])].task, argv + i + 1);
         } else if (argc - i >= 2) {
                 size_t k = 0;
 
