@@ -328,8 +328,8 @@ dal_status dal__conn_run_fresh(dal_conn *conn, const dal_stmt *stmt, dal_params 
         return take_rows(conn, s, deadline, rows_out);
 }
 
-static dal_status run_stmt(dal_conn *conn, const dal_stmt *stmt, dal_params params, dal_deadline deadline,
-                           dal_rows **rows_out, dal_error *err)
+static DAL_HOT dal_status run_stmt(dal_conn *conn, const dal_stmt *stmt, dal_params params,
+                                   dal_deadline deadline, dal_rows **rows_out, dal_error *err)
 {
         dal_error *failure = err ? err : &conn->scratch;
         dal_status s = dal__conn_check(conn, deadline, false, err);
@@ -429,7 +429,12 @@ dal_status dal_conn_exec(dal_conn *conn, const dal_stmt *stmt, dal_params params
 {
         dal_status s = run_stmt(conn, stmt, params, deadline, NULL, err);
 
-        return dal__conn_finish_exec(conn, s, deadline, n_rows_out, err);
+        if (s || conn->result.has_rows || (conn->effects & DAL__EFFECT_SCHEMA))
+                return dal__conn_finish_exec(conn, s, deadline, n_rows_out, err);
+        conn->insert_id = conn->result.insert_id;
+        if (n_rows_out)
+                *n_rows_out = conn->result.n_rows;
+        return DAL_OK;
 }
 
 dal_status dal_conn_query(dal_conn *conn, const dal_stmt *stmt, dal_params params, dal_deadline deadline,

@@ -94,8 +94,7 @@ static inline dal_status dal__conn_check(dal_conn *conn, dal_deadline deadline, 
 
         /* An engine inside this process looks at the clock itself when it begins. */
         if (!(conn->broken | conn->rows_open | conn->tx_failed | conn->lone) &&
-            (fresh || (conn->driver->caps & DAL_CAP_EMBEDDED) || deadline == DAL_FOREVER ||
-             dal_clock_now() < deadline))
+            (fresh || (conn->driver->caps & DAL_CAP_EMBEDDED) || !dal_clock_passed(deadline)))
                 return DAL_OK;
         s = dal__conn_check_usable(conn, deadline, err);
         return s ? s : dal__conn_check_not_failed(conn, err);

@@ -47,7 +47,12 @@ static inline bool dal__params_has_span(const dal_value *value)
 /* Bytes of a copy of values that were not checked yet; SIZE_MAX: more than there can be. */
 size_t dal__params_copy_size(dal_params params);
 
-/* Says, without a call, that there is nothing to check: the right count, and types of which every value will do. */
+/* Says that a text, a double or bytes need no look by dal__params_check(); false: it has to take one. */
+bool dal__params_is_plain(const dal_value *value);
+/*
+ * Says that there is nothing to check or refuse: the right count, and values that every engine takes. Of some types that
+ * is every value, which needs no call.
+ */
 static inline bool dal__params_are_plain(uint32_t n_expected, dal_params params)
 {
         const unsigned plain =
@@ -56,7 +61,8 @@ static inline bool dal__params_are_plain(uint32_t n_expected, dal_params params)
         if (params.n_values != n_expected || (!params.values && n_expected))
                 return false;
         for (size_t i = 0; i < n_expected; i++)
-                if (params.values[i].type > DAL_TYPE_OTHER || !(plain >> params.values[i].type & 1))
+                if (params.values[i].type > DAL_TYPE_OTHER ||
+                    (!(plain >> params.values[i].type & 1) && !dal__params_is_plain(&params.values[i])))
                         return false;
         return true;
 }

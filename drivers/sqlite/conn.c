@@ -20,6 +20,15 @@ static int stop(dal__sqlite_conn *conn, dal__sqlite_stop why)
         return 1;
 }
 
+/* The limit of a statement counts from the first look at the clock: most end before there is one. */
+static void start_statement(dal__sqlite_conn *conn, int64_t now)
+{
+        if (conn->statement_deadline == 0)
+                conn->statement_deadline = conn->statement_timeout
+                                                   ? now + (int64_t)conn->statement_timeout * 1000000
+                                                   : DAL_FOREVER;
+}
+
 static int on_progress(void *arg)
 {
         dal__sqlite_conn *conn = arg;
@@ -32,6 +41,7 @@ static int on_progress(void *arg)
         if (conn->deadline == DAL_FOREVER && conn->statement_deadline == DAL_FOREVER)
                 return 0;
         now = dal_clock_now();
+        start_statement(conn, now);
         if (now >= conn->deadline)
                 return stop(conn, DAL__SQLITE_STOP_DEADLINE);
         if (now >= conn->statement_deadline)
@@ -79,6 +89,7 @@ static int on_busy(void *arg, int n_tries)
         int64_t ns = pause_ns(conn, n_tries);
         dal_deadline end;
 
+        start_statement(conn, now);
         if (conn->lock_deadline == 0)
                 conn->lock_deadline =
                         conn->lock_timeout ? now + (int64_t)conn->lock_timeout * 1000000 : DAL_FOREVER;
@@ -93,16 +104,6 @@ static int on_busy(void *arg, int n_tries)
         }
         sleep_ns(end - now < ns ? end - now : ns);
         return 1;
-}
-
-void dal__sqlite_arm(dal__sqlite_conn *conn, dal_deadline deadline, int64_t now)
-{
-        conn->deadline = deadline;
-        conn->lock_deadline = 0;
-        conn->statement_deadline =
-                conn->statement_timeout ? now + (int64_t)conn->statement_timeout * 1000000 : DAL_FOREVER;
-        conn->stop = DAL__SQLITE_STOP_NONE;
-        conn->may_interrupt = true;
 }
 
 /* ---- transactions ---- */
@@ -320,7 +321,7 @@ static dal_status open_conn(void *state, const dal_open_args *args, dal_deadline
         conn->session_lock_timeout = args->lock_timeout_ms;
         conn->session_statement_timeout = args->statement_timeout_ms;
         end_tx(conn);
-        dal__sqlite_arm(conn, deadline, dal_clock_now());
+        dal__sqlite_arm(conn, deadline);
         conn->lock_deadline = DAL_FOREVER;
         conn->may_interrupt = false;
         /* One thread at a time is the contract, so SQLite's own mutex is left out. */
@@ -345,7 +346,7 @@ static void close_conn(void *state)
 
         if (conn->db) {
                 /* Closing the last connection tidies the log away; it must not wait for anybody then. */
-                dal__sqlite_arm(conn, 0, 0);
+                dal__sqlite_arm(conn, 0);
                 conn->may_interrupt = false;
                 while ((stmt = sqlite3_next_stmt(conn->db, NULL)) != NULL)
                         (void)sqlite3_finalize(stmt);
@@ -394,7 +395,7 @@ static dal_status reset(void *state, dal_deadline deadline, dal_error *err)
 
         dal__sqlite_cursor_close(conn);
         conn->i_pending = conn->n_pending = 0;
-        dal__sqlite_arm(conn, deadline, dal_clock_now());
+        dal__sqlite_arm(conn, deadline);
         s = dal__sqlite_rollback(conn, err);
         /* Dropping a table looks at its foreign keys first, where they are enforced. */
         (void)sqlite3_db_config(conn->db, SQLITE_DBCONFIG_ENABLE_FKEY, 0, NULL);

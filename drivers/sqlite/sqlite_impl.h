@@ -72,8 +72,8 @@ typedef struct dal__sqlite_conn {
 
         /* The call in progress, read by SQLite's handlers. */
         dal_deadline deadline;
-        dal_deadline statement_deadline;
-        dal_deadline lock_deadline;
+        dal_deadline statement_deadline; /* 0: to be set when a handler first looks at the clock */
+        dal_deadline lock_deadline;      /* likewise */
         dal__sqlite_stop stop;
         bool may_interrupt;    /* false while an interruption could hide that a COMMIT succeeded */
         atomic_bool cancel;    /* set by another thread */
@@ -115,7 +115,14 @@ typedef struct dal__sqlite_conn {
 
 /* conn.c */
 /* Sets the time limits and clears the stop reason for the execution of one request. */
-void dal__sqlite_arm(dal__sqlite_conn *conn, dal_deadline deadline, int64_t now);
+static inline void dal__sqlite_arm(dal__sqlite_conn *conn, dal_deadline deadline)
+{
+        conn->deadline = deadline;
+        conn->lock_deadline = 0;
+        conn->statement_deadline = conn->statement_timeout ? 0 : DAL_FOREVER;
+        conn->stop = DAL__SQLITE_STOP_NONE;
+        conn->may_interrupt = true;
+}
 dal_status dal__sqlite_begin(dal__sqlite_conn *conn, const dal_request *request, dal_error *err);
 dal_status dal__sqlite_commit(dal__sqlite_conn *conn, dal_error *err);
 dal_status dal__sqlite_rollback(dal__sqlite_conn *conn, dal_error *err);

@@ -105,7 +105,8 @@ static const char *kept(dal__sqlite_conn *conn, bool keep, const char *ptr, size
         return copy;
 }
 
-static int bind_value(dal__sqlite_conn *conn, sqlite3_stmt *handle, int i, const dal_value *v, bool keep)
+DAL_NOINLINE static int bind_value(dal__sqlite_conn *conn, sqlite3_stmt *handle, int i, const dal_value *v,
+                                   bool keep)
 {
         const char *ptr;
 
@@ -143,8 +144,8 @@ static int bind_value(dal__sqlite_conn *conn, sqlite3_stmt *handle, int i, const
         return SQLITE_MISMATCH;
 }
 
-static dal_status bind_params(dal__sqlite_conn *conn, sqlite3_stmt *handle, const dal_params *params,
-                              bool keep, dal_error *err)
+static inline dal_status bind_params(dal__sqlite_conn *conn, sqlite3_stmt *handle, const dal_params *params,
+                                     bool keep, dal_error *err)
 {
         size_t size = keep ? size_to_keep(params) : 0;
 
@@ -153,8 +154,15 @@ static dal_status bind_params(dal__sqlite_conn *conn, sqlite3_stmt *handle, cons
                 return dal__sqlite_no_memory(err);
         for (size_t i = 0; i < params->n_values; i++) {
                 const dal_value *v = &params->values[i];
-                int rc = bind_value(conn, handle, (int)i + 1, v, keep);
+                int rc;
 
+                if (v->type == DAL_TYPE_INT64)
+                        rc = sqlite3_bind_int64(handle, (int)i + 1, v->as.int64);
+                else if (v->type == DAL_TYPE_TEXT && !keep)
+                        rc = sqlite3_bind_text64(handle, (int)i + 1, v->as.span.ptr, v->as.span.size,
+                                                 SQLITE_STATIC, SQLITE_UTF8);
+                else
+                        rc = bind_value(conn, handle, (int)i + 1, v, keep);
                 if (rc == SQLITE_OK)
                         continue;
                 if (rc == SQLITE_MISMATCH)
@@ -211,43 +219,70 @@ static void undo_write(dal__sqlite_conn *conn)
         (void)sqlite3_step(conn->cursor);
 }
 
-/* Steps the bound statement in conn->cursor for the first time. */
-static dal_status run_cursor(dal__sqlite_conn *conn, dal__sqlite_stmt *stmt, bool gives_rows, dal_result *out,
-                             dal_error *err)
+/* Before a write; what it reports afterwards is told by the difference. */
+static inline dal_status begin_write(dal__sqlite_conn *conn, int64_t *total_before, dal_error *err)
 {
-        bool is_write = !sqlite3_stmt_readonly(conn->cursor);
-        bool in_tx = conn->in_tx;
+        if (conn->read_only)
+                return dal_error_set(err, DAL_CLASS_READ_ONLY_TX,
+                                     "a write in a read-only transaction; begin it without read_only");
+        *total_before = sqlite3_total_changes64(conn->db);
+        sqlite3_set_last_insert_rowid(conn->db, 0);
+        return DAL_OK;
+}
+
+/* Runs the bound statement in conn->cursor, which gives no rows, and resets it. */
+static inline dal_status run_alone(dal__sqlite_conn *conn, dal_result *out, dal_error *err)
+{
+        sqlite3_stmt *handle = conn->cursor;
+        bool is_write = !sqlite3_stmt_readonly(handle);
         int64_t total_before = 0;
-        dal_status s = DAL_OK;
+        dal_status s;
         int rc;
 
-        if (is_write) {
-                if (conn->read_only)
-                        return dal_error_set(
-                                err, DAL_CLASS_READ_ONLY_TX,
-                                "a write in a read-only transaction; begin it without read_only");
-                total_before = sqlite3_total_changes64(conn->db);
-                sqlite3_set_last_insert_rowid(conn->db, 0);
+        if (is_write && (s = begin_write(conn, &total_before, err)))
+                return s;
+        rc = sqlite3_step(handle);
+        if (rc == SQLITE_DONE) {
+                conn->cursor_done = true;
+                rc = sqlite3_reset(handle);
         }
+        if (rc != SQLITE_OK)
+                return dal__sqlite_fail(conn, rc, err);
+        if (is_write)
+                report_write(conn, total_before, out);
+        if (conn->in_tx && sqlite3_get_autocommit(conn->db))
+                return refuse_ended_tx(conn, err);
+        return DAL_OK;
+}
+
+/* Steps the bound statement in conn->cursor for the first time. */
+DAL_NOINLINE static dal_status run_cursor(dal__sqlite_conn *conn, dal__sqlite_stmt *stmt, dal_result *out,
+                                          dal_error *err)
+{
+        bool is_write = !sqlite3_stmt_readonly(conn->cursor), commits;
+        bool in_tx = conn->in_tx;
+        int64_t total_before = 0;
+        dal_status s;
+        int rc;
+
+        if (is_write && (s = begin_write(conn, &total_before, err)))
+                return s;
         rc = sqlite3_step(conn->cursor);
         if (rc != SQLITE_ROW && rc != SQLITE_DONE)
                 return dal__sqlite_fail(conn, rc, err);
-        if (gives_rows) {
-                bool commits = is_write && rc == SQLITE_ROW && sqlite3_get_autocommit(conn->db);
-
-                s = dal__sqlite_describe(conn, stmt, err);
-                out->has_rows = true;
-                out->n_columns = conn->n_columns;
-                if (s == DAL_OK && commits)
-                        s = dal__sqlite_keep_rows(conn, &rc, err);
-                if (s != DAL_OK) {
-                        if (commits && rc == SQLITE_ROW)
-                                undo_write(conn);
-                        return s;
-                }
-                if (rc != SQLITE_ROW && rc != SQLITE_DONE)
-                        return dal__sqlite_fail(conn, rc, err);
+        commits = is_write && rc == SQLITE_ROW && sqlite3_get_autocommit(conn->db);
+        s = dal__sqlite_describe(conn, stmt, err);
+        out->has_rows = true;
+        out->n_columns = conn->n_columns;
+        if (s == DAL_OK && commits)
+                s = dal__sqlite_keep_rows(conn, &rc, err);
+        if (s != DAL_OK) {
+                if (commits && rc == SQLITE_ROW)
+                        undo_write(conn);
+                return s;
         }
+        if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+                return dal__sqlite_fail(conn, rc, err);
         conn->row_ready = rc == SQLITE_ROW;
         if (rc == SQLITE_DONE) {
                 rc = sqlite3_reset(conn->cursor);
@@ -260,6 +295,28 @@ static dal_status run_cursor(dal__sqlite_conn *conn, dal__sqlite_stmt *stmt, boo
         if (in_tx && sqlite3_get_autocommit(conn->db))
                 return refuse_ended_tx(conn, err);
         return DAL_OK;
+}
+
+/* Runs what is prepared, and leaves it open while there are rows. `stmt` is NULL for a temporary one. */
+static inline dal_status execute_handle(dal__sqlite_conn *conn, dal__sqlite_stmt *stmt, sqlite3_stmt *handle,
+                                        const dal_request *request, dal_result *out, dal_error *err)
+{
+        bool gives_rows = sqlite3_column_count(handle) > 0;
+        dal_status s;
+
+        conn->cursor = handle;
+        conn->cursor_temporary = stmt == NULL;
+        conn->cursor_done = false;
+        s = bind_params(conn, handle, &request->params, gives_rows, err);
+        if (s == DAL_OK && !gives_rows)
+                s = run_alone(conn, out, err);
+        else if (s == DAL_OK)
+                s = run_cursor(conn, stmt, out, err);
+        if (s == DAL_OK && stmt && !gives_rows)
+                conn->cursor = NULL; /* it was reset, and nothing was kept for it */
+        else if (s != DAL_OK || !gives_rows)
+                dal__sqlite_cursor_close(conn);
+        return s;
 }
 
 /* A parameter in one of SQLite's own styles (:a, @a, $a) would be NULL without a word, and shift the others. */
@@ -278,7 +335,6 @@ static dal_status execute_statement(dal__sqlite_conn *conn, const dal_request *r
 {
         dal__sqlite_stmt *stmt = NULL;
         sqlite3_stmt *handle;
-        bool gives_rows;
         dal_status s;
 
         if (request->kind == DAL_REQUEST_STMT) {
@@ -306,16 +362,7 @@ static dal_status execute_statement(dal__sqlite_conn *conn, const dal_request *r
         }
         if (!handle)
                 return dal_error_set(err, DAL_CLASS_SYNTAX, "the SQL text holds no statement");
-        conn->cursor = handle;
-        conn->cursor_temporary = stmt == NULL;
-        conn->cursor_done = false;
-        gives_rows = sqlite3_column_count(handle) > 0;
-        s = bind_params(conn, handle, &request->params, gives_rows, err);
-        if (s == DAL_OK)
-                s = run_cursor(conn, stmt, gives_rows, out, err);
-        if (s != DAL_OK || !out->has_rows)
-                dal__sqlite_cursor_close(conn);
-        return s;
+        return execute_handle(conn, stmt, handle, request, out, err);
 }
 
 /* Every statement of a script text, rows discarded. */
@@ -392,7 +439,6 @@ dal_status dal__sqlite_result(void *state, dal_deadline deadline, dal_result *ou
         dal__sqlite_conn *conn = state;
         dal__sqlite_pending pending;
         dal_status s;
-        int64_t now;
 
         dal__sqlite_cursor_close(conn);
         memset(out, 0, sizeof *out);
@@ -405,13 +451,12 @@ dal_status dal__sqlite_result(void *state, dal_deadline deadline, dal_result *ou
                         err->not_sent = true;
                 return s;
         }
-        now = dal_clock_now();
-        if (pending.request->kind != DAL_REQUEST_ROLLBACK && now >= deadline) {
+        if (pending.request->kind != DAL_REQUEST_ROLLBACK && dal_clock_passed(deadline)) {
                 s = dal_error_set(err, DAL_CLASS_DEADLINE, "the deadline had passed before SQLite was asked");
                 if (err)
                         err->not_sent = true;
         } else {
-                dal__sqlite_arm(conn, deadline, now);
+                dal__sqlite_arm(conn, deadline);
                 /* A failure between the rows of what is independent is no matter to those behind it. */
                 conn->cursor_flush = pending.request->independent ? 0 : pending.flush;
                 s = execute(conn, pending.request, out, err);
@@ -436,7 +481,7 @@ dal_status dal__sqlite_run(void *state, const dal_request *request, dal_deadline
                            dal_error *err)
 {
         dal__sqlite_conn *conn = state;
-        int64_t now = dal_clock_now();
+        dal__sqlite_stmt *stmt = request->stmt->state;
         dal_status s;
 
         if (conn->cursor)
@@ -444,13 +489,16 @@ dal_status dal__sqlite_run(void *state, const dal_request *request, dal_deadline
         /* A cancel that came too late for the last flush is void. */
         atomic_store_explicit(&conn->cancel, false, memory_order_relaxed);
         conn->cursor_flush = 0; /* a failure between its rows is no matter to later requests */
-        if (now >= deadline) {
+        if (dal_clock_passed(deadline)) {
                 s = dal_error_set(err, DAL_CLASS_DEADLINE, "the deadline had passed before SQLite was asked");
                 err->not_sent = true;
                 return s;
         }
-        dal__sqlite_arm(conn, deadline, now);
-        s = execute(conn, request, out, err);
+        dal__sqlite_arm(conn, deadline);
+        if (stmt->handle && !conn->tx_gone)
+                s = execute_handle(conn, stmt, stmt->handle, request, out, err);
+        else
+                s = execute(conn, request, out, err);
         if (s == DAL_OK && out->has_rows)
                 give_first(conn, out);
         return s;

@@ -87,6 +87,29 @@ static void test_clock__earlier_of_two(void **state)
         assert_true(dal_clock_earlier(DAL_FOREVER, 2) == 2);
 }
 
+/* Near and far, as the clock that is read first is a coarse one. */
+static void test_clock__passed_is_exact(void **state)
+{
+        static const int64_t left_ms[] = {90, 99, 101, 110, 200, 60000};
+
+        (void)state;
+        for (size_t i = 0; i < sizeof left_ms / sizeof left_ms[0]; i++) {
+                dal_deadline deadline = dal_clock_now() + left_ms[i] * MS;
+                bool passed = dal_clock_passed(deadline);
+
+                assert_true(!passed || dal_clock_now() >= deadline);
+        }
+        for (int i = 0; i < 1000; i++) {
+                dal_deadline deadline = dal_clock_now() + i * 1000;
+
+                while (!dal_clock_passed(deadline))
+                        continue;
+                assert_true(dal_clock_now() >= deadline);
+                assert_true(dal_clock_passed(deadline));
+                assert_true(dal_clock_passed(dal_clock_now()));
+        }
+}
+
 int main(void)
 {
         static const struct CMUnitTest tests[] = {
@@ -97,6 +120,7 @@ int main(void)
                 cmocka_unit_test(test_clock__a_wait_of_what_is_left_reaches_the_deadline),
                 cmocka_unit_test(test_clock__forever_never_passes),
                 cmocka_unit_test(test_clock__earlier_of_two),
+                cmocka_unit_test(test_clock__passed_is_exact),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -351,6 +351,33 @@ static void test_params__text_must_be_utf8_without_nul(void **state)
         bad(&dollar, dal_bytes(NULL, 3), DAL_CLASS_ARGUMENT, "NULL pointer");
 }
 
+static void test_params__text_that_needs_no_look_is_short_ascii(void **state)
+{
+        static const unsigned char bytes[] = {0x00, 0x01, 0x7f, 0x80, 0x81, 0xc3, 0xff};
+        char text[2048];
+
+        (void)state;
+        memset(text, 'a', sizeof text);
+        for (size_t size = 0; size <= 40; size++) {
+                dal_value value = dal_text_n(text, size);
+
+                assert_true(dal__params_is_plain(&value));
+                for (size_t i = 0; i < size; i++) {
+                        for (size_t k = 0; k < sizeof bytes; k++) {
+                                text[i] = (char)bytes[k];
+                                assert_int_equal(dal__params_is_plain(&value), bytes[k] && bytes[k] < 0x80);
+                        }
+                        text[i] = 'a';
+                }
+        }
+        assert_false(dal__params_is_plain(&(dal_value){.type = DAL_TYPE_TEXT}));
+        assert_false(dal__params_is_plain(&(dal_value){.type = DAL_TYPE_BYTES}));
+        assert_false(dal__params_is_plain(&(dal_value){.type = DAL_TYPE_DOUBLE, .as.float64 = NAN}));
+        assert_false(dal__params_is_plain(&(dal_value){.type = DAL_TYPE_DOUBLE, .as.float64 = -INFINITY}));
+        assert_true(dal__params_is_plain(&(dal_value){.type = DAL_TYPE_DOUBLE, .as.float64 = -0.5}));
+        assert_false(dal__params_is_plain(&(dal_value){.type = DAL_TYPE_OTHER}));
+}
+
 static void test_params__decimals_must_be_well_formed(void **state)
 {
         (void)state;
@@ -465,6 +492,7 @@ int main(void)
                 cmocka_unit_test(test_params__count_must_match),
                 cmocka_unit_test(test_params__values_that_any_engine_takes),
                 cmocka_unit_test(test_params__text_must_be_utf8_without_nul),
+                cmocka_unit_test(test_params__text_that_needs_no_look_is_short_ascii),
                 cmocka_unit_test(test_params__decimals_must_be_well_formed),
                 cmocka_unit_test(test_params__what_an_engine_cannot_store_is_refused),
                 cmocka_unit_test(test_params__times_stay_within_four_digit_years),
