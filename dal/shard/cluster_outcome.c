@@ -199,6 +199,12 @@ dal_status dal_cluster_resolve(dal_cluster *cluster, const char *token, uint32_t
         return s;
 }
 
+/* Up to when tokens are old; to keep them for longer than the clock has run is to keep them all. */
+static uint64_t keep_from(uint64_t now, uint32_t keep_s)
+{
+        return now > keep_s ? now - keep_s : 0;
+}
+
 static dal_status purge(dal_conn *conn, const dal__shard *shard, uint32_t keep_s, dal_deadline deadline,
                         uint64_t *n_out, dal_error *err)
 {
@@ -206,7 +212,7 @@ static dal_status purge(dal_conn *conn, const dal__shard *shard, uint32_t keep_s
         uint64_t n = 0, older_than = 0;
         dal_status s = dal__outcome_agreed_time(conn, deadline, &older_than, err);
 
-        older_than -= keep_s;
+        older_than = keep_from(older_than, keep_s);
         if (s == DAL_OK)
                 s = dal__outcome_note_purge(conn, table, older_than, deadline, err);
         while (s == DAL_OK) {
@@ -275,11 +281,11 @@ static void purge_quietly(dal_cluster *cluster, dal__shard *shard)
         if (s)
                 return; /* there is no connection to spare: another time */
         s = dal__outcome_agreed_time(conn, dal_clock_after_ms(PURGE_STEP_MS), &older_than, NULL);
+        older_than = keep_from(older_than, keep_s);
         if (s == DAL_OK)
-                s = dal__outcome_note_purge(conn, table, older_than - keep_s,
-                                            dal_clock_after_ms(PURGE_STEP_MS), NULL);
+                s = dal__outcome_note_purge(conn, table, older_than, dal_clock_after_ms(PURGE_STEP_MS), NULL);
         while (s == DAL_OK && n && !dal_clock_passed(end) && !atomic_load(&cluster->closing))
-                s = dal__outcome_purge(conn, table, shard->number, older_than - keep_s,
+                s = dal__outcome_purge(conn, table, shard->number, older_than,
                                        dal_clock_after_ms(PURGE_STEP_MS), &n, NULL);
         dal_pool_release(shard->pool, conn);
 }

@@ -293,6 +293,9 @@ static void outcome__a_purged_token_is_unknown(struct conf *c)
                 OK(dal_conn_exec(c->conn, &add_token, DAL_PARAMS(dal_bytes(bytes, 16)), SOON, NULL, &c->err));
         }
         FAILS(dal_cluster_purge_outcomes(cluster, 0, 60, 0, &n, &c->err), ARGUMENT);
+        OK(dal_cluster_purge_outcomes(cluster, 0, UINT32_MAX, 20000, &n, &c->err)); /* since before 1970 */
+        assert_int_equal(n, 0);
+        OK(dal_resolve(cluster, OLD_TOKEN, 0, &outcome, &c->err));
         OK(dal_cluster_purge_outcomes(cluster, 0, 0, 20000, &n, &c->err));
         assert_int_equal(n, 451);
         OK(dal_cluster_purge_outcomes(cluster, 0, 0, 20000, &n, &c->err));
