@@ -10,9 +10,12 @@
  */
 #include "mysql_impl.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 
 #if DAL__MYSQL_SENDS_AHEAD
 
@@ -184,6 +187,19 @@ static void skip_answers(const dal__mysql_conn *conn, bool skip)
         (void)mysql_options(conn->mysql, MARIADB_OPT_SKIP_READ_RESPONSE, &flag);
 }
 
+/*
+ * Each statement is a write of its own, and each such write of some bytes a packet for both sides and all between
+ * them. While the socket may wait for more they are put together; what then still waits goes when it may no more.
+ */
+static void gather(const dal__mysql_conn *conn, bool wait)
+{
+        int at_once = !wait;
+
+        if (conn->target->address)
+                (void)setsockopt(mysql_get_socket(conn->mysql), IPPROTO_TCP, TCP_NODELAY, &at_once,
+                                 sizeof at_once);
+}
+
 /* A full window counts as a round trip: what follows waits for answers. */
 static void count_trip(dal__mysql_conn *conn, dal__mysql_entry *entry)
 {
@@ -195,10 +211,14 @@ dal_status dal__mysql_ahead_send(dal__mysql_conn *conn, dal_deadline deadline, d
 {
         dal__mysql_entry *entry;
         MYSQL_STMT *handle = NULL;
+        bool several;
         int rc = 0;
 
         if (conn->broken || conn->statements != DAL_STATEMENTS_PREPARED || conn->prepare_again ||
             (conn->current && !conn->finished))
+                return DAL_OK;
+        /* One more behind each answer would be a packet each. */
+        if (n_on_the_way(conn) && conn->ahead_bytes > WINDOW / 2)
                 return DAL_OK;
         if (n_on_the_way(conn) == 0) {
                 dal_status s = prepare_run(conn, deadline, err);
@@ -211,8 +231,11 @@ dal_status dal__mysql_ahead_send(dal__mysql_conn *conn, dal_deadline deadline, d
         entry = load_next(conn);
         if (!entry)
                 return DAL_OK;
+        several = conn->n_queue - conn->i_ahead > 1;
         dal__mysql_begin(conn, deadline, false);
         skip_answers(conn, true);
+        if (several)
+                gather(conn, true);
         for (; entry && rc == 0; entry = rc ? NULL : load_next(conn)) {
                 handle = entry->stmt->handle;
                 rc = mysql_stmt_execute(handle);
@@ -220,6 +243,8 @@ dal_status dal__mysql_ahead_send(dal__mysql_conn *conn, dal_deadline deadline, d
                 conn->ahead_bytes += entry->size;
                 conn->i_ahead++;
         }
+        if (several)
+                gather(conn, false);
         skip_answers(conn, false);
         dal__mysql_end(conn);
         if (rc == 0)
