@@ -198,13 +198,17 @@ static char *put_date(char *out, int64_t days)
                snprintf(out, SHORT_ROOM, "DATE'%04d-%02u-%02u'", (int)civil.year, civil.month, civil.day);
 }
 
+/* Whole seconds without a fraction, as the server writes a parameter's where text is wanted. */
 static char *put_timestamp(char *out, int64_t us)
 {
         dal_civil civil = dal_value_civil_of_us(us);
 
-        return out + snprintf(out, SHORT_ROOM, "TIMESTAMP'%04d-%02u-%02u %02u:%02u:%02u.%06u'",
-                              (int)civil.year, civil.month, civil.day, civil.hour, civil.minute, civil.second,
-                              civil.microsecond);
+        out += snprintf(out, SHORT_ROOM, "TIMESTAMP'%04d-%02u-%02u %02u:%02u:%02u", (int)civil.year,
+                        civil.month, civil.day, civil.hour, civil.minute, civil.second);
+        if (civil.microsecond)
+                out += snprintf(out, 8, ".%06u", civil.microsecond);
+        *out++ = '\'';
+        return out;
 }
 
 static char *put_literal(char *out, const dal_value *v)

@@ -72,7 +72,7 @@ static void test_mysql_text__literals_of_each_type(void **state)
         check(dal_uuid(uuid), "_binary 0x0001FEFF000000000000000000000000");
         check(dal_date(20000), "DATE'2024-10-04'");
         check(dal_timestamp(-1), "TIMESTAMP'1969-12-31 23:59:59.999999'");
-        check(dal_timestamp(-INT64_C(62135596800000000)), "TIMESTAMP'0001-01-01 00:00:00.000000'");
+        check(dal_timestamp(-INT64_C(62135596800000000)), "TIMESTAMP'0001-01-01 00:00:00'");
 }
 
 static void test_mysql_text__doubles_keep_17_digits_and_an_exponent(void **state)
