@@ -2,6 +2,7 @@
 /* What is on its way before an answer was read, as seen from between the library and the server. */
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "conf.h"
 #include "proxy.h"
@@ -188,9 +189,221 @@ static void ahead__a_failure_among_reads_leaves_a_usable_connection(struct conf 
         conf_cluster_end(c, cluster);
 }
 
+/* ---- the session or a statement ends in the midst ---------------------------------------------------------------- */
+
+struct reader {
+        struct conf *c;
+        struct conf_proxy *proxy;
+        dal_cluster *cluster;
+        _Atomic uint64_t session_id;
+        _Atomic uint32_t n_calls;
+        dal_status status;
+        dal_error err;
+};
+
+/* Takes so many seconds. */
+static const dal_stmt nap = DAL_STMT("nap",
+                                     "WITH RECURSIVE r (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r) "
+                                     "SELECT COUNT(*) FROM (SELECT n FROM r LIMIT ? * 200000000)",
+                                     .postgres = "SELECT pg_sleep(CAST(? AS integer))",
+                                     .mysql = "SELECT SLEEP(? / 10) FROM conf_digit");
+
+static dal_status queue_nap(dal_tx *tx, const struct conf *c, dal_error *err)
+{
+        return c->server ? dal_tx_queue(tx, &conf_sleep, DAL_NO_PARAMS, err)
+                         : dal_tx_queue(tx, &nap, DAL_PARAMS(dal_int64(10)), err);
+}
+
+/* The first time one of the reads takes longer than the session, or the deadline, lives. */
+static dal_status read_around_a_sleep(dal_tx *tx, void *arg, dal_error *err)
+{
+        struct reader *r = arg;
+        bool slow = ++r->n_calls == 1;
+        dal_status s = dal_tx_exec(tx, &conf_balance, DAL_PARAMS(dal_int64(1)), NULL, err);
+
+        r->session_id = dal_tx_info(tx)->session_id;
+        for (int i = 0; i < N_READS && s == DAL_OK; i++) {
+                s = dal_tx_queue(tx, &conf_balance, DAL_PARAMS(dal_int64(MARK)), err);
+                if (i == N_READS / 2 && slow && s == DAL_OK)
+                        s = queue_nap(tx, r->c, err);
+        }
+        return s ? s : dal_tx_exec(tx, &conf_balance, DAL_PARAMS(dal_int64(MARK)), NULL, err);
+}
+
+static void *run_reader(void *arg)
+{
+        struct reader *r = arg;
+
+        r->status = dal_cluster_run(r->cluster, dal_key_int64(7), NULL, read_around_a_sleep, r, &r->err);
+        return NULL;
+}
+
+/* Every statement is prepared by now, so that as many are on their way as can be. */
+static void prepare_reads(struct conf *c, dal_cluster *cluster)
+{
+        dal_conn *conn = NULL;
+
+        OK(dal_cluster_lease(cluster, 0, &conn, &c->err));
+        OK(dal_conn_exec(conn, &conf_balance, DAL_PARAMS(dal_int64(1)), SOON, NULL, &c->err));
+        if (!c->server)
+                OK(dal_conn_exec(conn, &nap, DAL_PARAMS(dal_int64(0)), SOON, NULL, &c->err));
+        dal_cluster_release(cluster, 0, conn);
+}
+
+static void end_session(struct conf *c, uint64_t session_id)
+{
+        const char *mark = strchr(c->q->end_session, '?');
+        char sql[128];
+
+        snprintf(sql, sizeof sql, "%.*s%llu%s", (int)(mark - c->q->end_session), c->q->end_session,
+                 (unsigned long long)session_id, mark + 1);
+        OK(dal_conn_exec_dynamic(c->conn, sql, DAL_NO_PARAMS, SOON, NULL, &c->err));
+}
+
+static void ahead__a_session_ended_among_reads_is_told_and_the_run_begins_again(struct conf *c)
+{
+        struct reader r = {.c = c};
+        dal_deadline soon;
+        pthread_t thread;
+        struct rig rig;
+
+        if (!c->q->end_session || !c->q->has_port || c->q->is_pooler)
+                return; /* there is no session to end, or nobody between us, or it is another's */
+        set_up(&rig, c);
+        prepare_reads(c, rig.cluster);
+        r.cluster = rig.cluster;
+        conf_proxy_forget(rig.proxy);
+        pthread_create(&thread, NULL, run_reader, &r);
+        soon = SOON;
+        while (n_marks(&rig) < (sends_reads_ahead(c) ? N_READS + 1 : N_READS / 2) && !dal_clock_passed(soon))
+                conf_sleep_ms(1);
+        end_session(c, r.session_id);
+        pthread_join(thread, NULL);
+        OK((c->err = r.err, r.status));
+        assert_int_equal(r.n_calls, 2);
+        tear_down(&rig);
+}
+
+static dal_status read_each(dal_tx *tx, void *arg, dal_error *err)
+{
+        dal_batch *batch = NULL;
+        dal_status s = dal_tx_batch(tx, &batch, err);
+
+        for (int64_t id = 1; id <= 20 && s == DAL_OK; id++)
+                s = dal_batch_add(batch, &conf_balance, DAL_PARAMS(dal_int64(id)), err);
+        if (s == DAL_OK)
+                s = dal_batch_run(batch, err);
+        for (int64_t id = 1; id <= 20 && s == DAL_OK; id++) {
+                int64_t balance = 0;
+
+                s = dal_batch_next(batch, &(bool){false}, err);
+                if (s == DAL_OK)
+                        s = dal_rows_first(dal_batch_rows(batch), err);
+                if (s == DAL_OK)
+                        s = dal_rows_int64(dal_batch_rows(batch), 0, &balance, err);
+                *(bool *)arg &= s != DAL_OK || balance == 10 * id;
+        }
+        dal_batch_close(batch);
+        return s;
+}
+
+/* Were one answer too many or too few thrown away, what is read next would be another one's. */
+static void ahead__a_deadline_among_reads_leaves_the_next_ones_their_answers(struct conf *c)
+{
+        dal_cluster_options options = DAL_CLUSTER_OPTIONS_INIT;
+        dal_tx_options soon = DAL_TX_OPTIONS_INIT;
+        bool right = true;
+
+        for (int64_t id = 1; id <= 20; id++)
+                OK(dal_conn_exec(c->conn, &conf_add_account, DAL_PARAMS(dal_int64(id), dal_int64(10 * id)),
+                                 SOON, NULL, &c->err));
+        options.pool.max_size = 1;
+        options.timeout_ms = 20000;
+        soon.timeout_ms = 700;
+        for (int i = 0; i < 2; i++) {
+                struct reader r = {.c = c, .cluster = conf_cluster(c, &options)};
+
+                if (i) /* the second time all that is sent ahead */
+                        prepare_reads(c, r.cluster);
+                assert_int_equal(
+                        dal_cluster_run(r.cluster, dal_key_int64(7), &soon, read_around_a_sleep, &r, &c->err),
+                        DAL_ERR_TIMEOUT); /* its own, or the limit that the server was given */
+                assert_int_equal(r.n_calls, 1);
+                OK(dal_cluster_run(r.cluster, dal_key_int64(7), NULL, read_each, &right, &c->err));
+                assert_true(right);
+                conf_cluster_end(c, r.cluster);
+        }
+}
+
+/* ---- statements that were never used ----------------------------------------------------------------------------- */
+
+static const dal_stmt first_uses[] = {
+        DAL_STMT("first_balance", "SELECT balance FROM conf_account WHERE id = ?"),
+        DAL_STMT("first_sum", "SELECT balance + 1 FROM conf_account WHERE id = ?"),
+        DAL_STMT("first_other", "SELECT balance + 2 FROM conf_account WHERE id = ?"),
+};
+
+static dal_status use_first(dal_batch *batch, bool *right, dal_error *err)
+{
+        dal_status s = DAL_OK;
+
+        for (size_t i = 0; i < 9 && s == DAL_OK; i++)
+                s = dal_batch_add(batch, &first_uses[i % 3], DAL_PARAMS(dal_int64(1 + (int64_t)i / 3)), err);
+        if (s == DAL_OK)
+                s = dal_batch_run(batch, err);
+        for (int64_t i = 0; i < 9 && s == DAL_OK; i++) {
+                int64_t value = 0;
+
+                s = dal_batch_next(batch, &(bool){false}, err);
+                if (s == DAL_OK)
+                        s = dal_rows_first(dal_batch_rows(batch), err);
+                if (s == DAL_OK)
+                        s = dal_rows_int64(dal_batch_rows(batch), 0, &value, err);
+                *right &= s != DAL_OK || value == 10 * (1 + i / 3) + i % 3;
+        }
+        dal_batch_close(batch);
+        return s;
+}
+
+static dal_status use_first_in_tx(dal_tx *tx, void *arg, dal_error *err)
+{
+        dal_batch *batch = NULL;
+        dal_status s = dal_tx_batch(tx, &batch, err);
+
+        return s ? s : use_first(batch, arg, err);
+}
+
+static void ahead__statements_are_used_first_in_a_batch(struct conf *c)
+{
+        bool right = true;
+
+        if (c->server)
+                return; /* it knows the statements of the suite alone */
+        for (int64_t id = 1; id <= 3; id++)
+                OK(dal_conn_exec(c->conn, &conf_add_account, DAL_PARAMS(dal_int64(id), dal_int64(10 * id)),
+                                 SOON, NULL, &c->err));
+        for (int in_tx = 0; in_tx < 2; in_tx++) {
+                dal_cluster *cluster = conf_cluster(c, NULL);
+                dal_batch *batch = NULL;
+
+                if (in_tx) {
+                        OK(dal_cluster_run(cluster, dal_key_int64(7), NULL, use_first_in_tx, &right,
+                                           &c->err));
+                } else {
+                        OK(dal_cluster_batch(cluster, dal_key_int64(7), &batch, &c->err));
+                        OK(use_first(batch, &right, &c->err));
+                }
+                assert_true(right);
+                conf_cluster_end(c, cluster);
+        }
+}
+
 const struct conf_case ahead_conf[] = {
         CONF_CASE(ahead__reads_of_a_flush_do_not_wait_for_answers),
         CONF_CASE(ahead__nothing_follows_a_write_whose_answer_is_unread),
         CONF_CASE(ahead__a_failure_among_reads_leaves_a_usable_connection),
+        CONF_CASE(ahead__a_session_ended_among_reads_is_told_and_the_run_begins_again),
+        CONF_CASE(ahead__a_deadline_among_reads_leaves_the_next_ones_their_answers),
+        CONF_CASE(ahead__statements_are_used_first_in_a_batch),
         {NULL, NULL},
 };

@@ -449,6 +449,67 @@ static void fold__more_than_one_command_can_hold(struct conf *c)
         conf_cluster_end(c, cluster);
 }
 
+/* ---- generated ids ---------------------------------------------------------------------------------------------- */
+
+static const dal_stmt add_counted = DAL_STMT("add_counted", "INSERT INTO conf_counted (x) VALUES (?)");
+
+static const dal_stmt x_of = DAL_STMT("x_of", "SELECT x FROM conf_counted WHERE id = ?");
+
+struct ids {
+        int64_t by_server, by_library;
+};
+
+/* The number that the session remembers, and that of a single row behind the run. */
+static dal_status ids_behind_a_run(dal_tx *tx, void *arg, dal_error *err)
+{
+        static const dal_stmt last = DAL_STMT("last_id", "SELECT LAST_INSERT_ID()");
+        struct ids *ids = arg;
+        dal_rows *rows = NULL;
+        dal_status s = DAL_OK;
+
+        for (int64_t i = 0; i < 20 && s == DAL_OK; i++)
+                s = dal_tx_queue(tx, &add_counted, DAL_PARAMS(dal_int64(i)), err);
+        if (s == DAL_OK)
+                s = dal_tx_query(tx, &last, DAL_NO_PARAMS, &rows, err);
+        if (s == DAL_OK)
+                s = dal_rows_first(rows, err);
+        if (s == DAL_OK)
+                s = dal_rows_int64(rows, 0, &ids->by_server, err);
+        dal_rows_close(rows);
+        for (int64_t i = 0; i < 20 && s == DAL_OK; i++)
+                s = dal_tx_queue(tx, &add_counted, DAL_PARAMS(dal_int64(i)), err);
+        if (s == DAL_OK)
+                s = dal_tx_exec(tx, &add_counted, DAL_PARAMS(dal_int64(20)), NULL, err);
+        ids->by_library = dal_tx_insert_id(tx);
+        return s;
+}
+
+/* Twice, so that the second time all is prepared, which makes another command of the run. */
+static void fold__the_last_generated_id_is_that_of_the_last_row(struct conf *c)
+{
+        static const dal_stmt highest = DAL_STMT("highest_id", "SELECT MAX(id) FROM conf_counted");
+        dal_cluster *cluster;
+
+        if (!c->q->folds_inserts)
+                return;
+        OK(dal_conn_script(c->conn,
+                           "CREATE TABLE conf_counted (id BIGINT AUTO_INCREMENT PRIMARY KEY, x BIGINT)", SOON,
+                           &c->err));
+        cluster = conf_cluster(c, NULL);
+        for (int i = 0; i < 2; i++) {
+                struct ids ids = {0, 0};
+                int64_t max;
+
+                OK(dal_cluster_run(cluster, key(), NULL, ids_behind_a_run, &ids, &c->err));
+                max = conf_number(c, c->conn, &highest, DAL_NO_PARAMS);
+                assert_int_equal(ids.by_library, max);
+                assert_true(ids.by_server < max);
+                assert_int_equal(conf_number(c, c->conn, &x_of, DAL_PARAMS(dal_int64(ids.by_server))), 19);
+        }
+        conf_cluster_end(c, cluster);
+        OK(dal_conn_script(c->conn, "DROP TABLE conf_counted", SOON, &c->err));
+}
+
 const struct conf_case fold_conf[] = {
         CONF_CASE(fold__runs_of_writes_have_their_effect_in_order),
         CONF_CASE(fold__every_value_arrives_in_its_row),
@@ -457,5 +518,6 @@ const struct conf_case fold_conf[] = {
         CONF_CASE(fold__behind_a_deadlock_nothing_has_an_effect),
         CONF_CASE(fold__each_kind_of_value_is_stored_as_one_by_one),
         CONF_CASE(fold__more_than_one_command_can_hold),
+        CONF_CASE(fold__the_last_generated_id_is_that_of_the_last_row),
         {NULL, NULL},
 };
