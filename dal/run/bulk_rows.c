@@ -173,8 +173,7 @@ struct dal__bulk_block {
         char bytes[];
 };
 
-/* NULL when there is no memory. Blocks stay where they are, so values may point into them. */
-static char *reserve(dal__bulk_chunk *chunk, size_t size)
+DAL_NOINLINE static dal__bulk_block *find_block(dal__bulk_chunk *chunk, size_t size)
 {
         dal__bulk_block *block = chunk->block;
         size_t room = size > BLOCK_SIZE ? size : BLOCK_SIZE;
@@ -190,6 +189,18 @@ static char *reserve(dal__bulk_chunk *chunk, size_t size)
                 chunk->first = block;
         }
         chunk->block = block;
+        return block;
+}
+
+/* NULL when there is no memory. Blocks stay where they are, so values may point into them. */
+static inline char *reserve(dal__bulk_chunk *chunk, size_t size)
+{
+        dal__bulk_block *block = chunk->block;
+
+        if (!block || block->size - block->used < size)
+                block = find_block(chunk, size);
+        if (!block)
+                return NULL;
         block->used += size;
         return block->bytes + block->used - size;
 }
@@ -238,19 +249,16 @@ dal_status dal__bulk_copy_row(dal__bulk_chunk *chunk, int64_t number, uint16_t s
             (size && !(bytes = reserve(chunk, size))))
                 return no_memory(number, err);
         values = chunk->values + (size_t)chunk->n_rows * row.n_values;
-        memcpy(values, row.values, row.n_values * sizeof *values);
-        for (size_t i = 0; i < row.n_values && bytes; i++) {
-                size_t n = dal__params_has_span(&values[i]) ? values[i].as.span.size : 0;
+        for (size_t i = 0; i < row.n_values; i++) {
+                size_t n = row.values[i].as.span.size;
 
-                if (n == 0)
-                        continue; /* an empty text points to the caller's, which may be gone when it is sent */
-                memcpy(bytes, values[i].as.span.ptr, n);
-                values[i].as.span.ptr = bytes;
+                values[i] = row.values[i];
+                if (!dal__params_has_span(&values[i]))
+                        continue;
+                /* The caller's bytes may be gone when the row is sent: an empty text, too, needs others. */
+                values[i].as.span.ptr = n ? memcpy(bytes, values[i].as.span.ptr, n) : "";
                 bytes += n;
         }
-        for (size_t i = 0; i < row.n_values; i++)
-                if (dal__params_has_span(&values[i]) && values[i].as.span.size == 0)
-                        values[i].as.span.ptr = "";
         chunk->numbers[chunk->n_rows] = number;
         chunk->slots[chunk->n_rows] = slot;
         chunk->n_rows++;

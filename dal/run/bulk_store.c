@@ -141,6 +141,8 @@ static uint32_t rows_that_fit(const struct job *job, uint32_t begin, uint32_t n_
         size_t n = job->names->spec->n_columns, bytes = 0;
         const dal_value *value = values_of(job, begin);
 
+        if (job->chunk->n_bytes <= GROUP_BYTES)
+                return n_rows;
         for (uint32_t i = 0; i < n_rows; i++) {
                 for (size_t j = 0; j < n; j++, value++) {
                         bytes += sizeof *value;
