@@ -64,6 +64,18 @@ static dal__sqlite_kind kind_of(const char *declared)
         return DAL__SQLITE_KIND_STORAGE;
 }
 
+/* What is alike in all cells of a column is written once for all rows. */
+static void use_kinds(dal__sqlite_conn *conn, const uint8_t *kinds, uint32_t n)
+{
+        for (uint32_t i = 0; i < n; i++) {
+                conn->cells[i].flags = kinds[i] == DAL__SQLITE_KIND_UNTYPED ? DAL_VALUE_UNTYPED : 0;
+                conn->cells[i].reserved = 0;
+                conn->cells[i].type_id = 0;
+        }
+        conn->kinds = kinds;
+        conn->n_columns = n;
+}
+
 /* Works out the columns of the current result; the schema may have changed since the last execution. */
 dal_status dal__sqlite_describe(dal__sqlite_conn *conn, dal__sqlite_stmt *stmt, dal_error *err)
 {
@@ -74,8 +86,7 @@ dal_status dal__sqlite_describe(dal__sqlite_conn *conn, dal__sqlite_stmt *stmt, 
         if (stmt) {
                 n_reprepared = sqlite3_stmt_status(conn->cursor, SQLITE_STMTSTATUS_REPREPARE, 0);
                 if (stmt->kinds_known && stmt->n_reprepared == n_reprepared && stmt->n_columns == n) {
-                        conn->kinds = stmt->kinds;
-                        conn->n_columns = n;
+                        use_kinds(conn, stmt->kinds, n);
                         return DAL_OK;
                 }
         }
@@ -106,24 +117,16 @@ dal_status dal__sqlite_describe(dal__sqlite_conn *conn, dal__sqlite_stmt *stmt, 
                 stmt->n_reprepared = n_reprepared;
                 stmt->n_columns = n;
         }
-        conn->kinds = kinds;
-        conn->n_columns = n;
+        use_kinds(conn, kinds, n);
         return DAL_OK;
 }
 
 /* ---- cells ---- */
 
-static void span_cell(dal_value *cell, dal_type type, const void *ptr, int size)
+static void refine_integer_cell(dal_value *cell, dal__sqlite_kind kind)
 {
-        cell->type = (uint8_t)type;
-        cell->as.span.ptr = ptr ? ptr : "";
-        cell->as.span.size = (size_t)size;
-}
+        int64_t value = cell->as.int64;
 
-static void integer_cell(dal_value *cell, dal__sqlite_kind kind, int64_t value)
-{
-        cell->type = DAL_TYPE_INT64;
-        cell->as.int64 = value;
         if (kind == DAL__SQLITE_KIND_TIMESTAMP) {
                 cell->type = DAL_TYPE_TIMESTAMP;
         } else if (kind == DAL__SQLITE_KIND_DATE) {
@@ -135,7 +138,7 @@ static void integer_cell(dal_value *cell, dal__sqlite_kind kind, int64_t value)
 }
 
 /* Text where the column says date, time, uuid or decimal: what others wrote, such as DEFAULT CURRENT_TIMESTAMP. */
-static void refine_text_cell(dal_value *cell, dal__sqlite_kind kind)
+DAL_NOINLINE static void refine_text_cell(dal_value *cell, dal__sqlite_kind kind)
 {
         const char *ptr = cell->as.span.ptr;
         size_t size = cell->as.span.size;
@@ -156,52 +159,69 @@ static void refine_text_cell(dal_value *cell, dal__sqlite_kind kind)
         }
 }
 
+/* A blob or NULL. */
+DAL_NOINLINE static bool fill_other_cell(dal_value *cell, sqlite3_value *value, dal__sqlite_kind kind)
+{
+        const void *ptr;
+        int size;
+
+        if (sqlite3_value_type(value) != SQLITE_BLOB)
+                return true;
+        ptr = sqlite3_value_blob(value);
+        size = sqlite3_value_bytes(value);
+        if (kind == DAL__SQLITE_KIND_UUID && ptr && size == 16) {
+                cell->type = DAL_TYPE_UUID;
+                memcpy(cell->as.uuid, ptr, 16);
+        } else {
+                cell->type = DAL_TYPE_BYTES;
+                cell->as.span.ptr = ptr ? ptr : "";
+                cell->as.span.size = (size_t)size;
+        }
+        return ptr != NULL || size == 0;
+}
+
 /*
  * Fills one cell; false when SQLite had no memory to do so. The value is fetched once and asked then, as each
  * sqlite3_column call checks its arguments anew; that is allowed where the connection has no mutex to protect it.
  * Source: sqlite.org/c3ref/value.html, protected and unprotected values
  */
-static bool fill_cell(dal_value *cell, sqlite3_value *value, dal__sqlite_kind kind)
+static inline bool fill_cell(dal_value *cell, sqlite3_value *value, dal__sqlite_kind kind)
 {
         const void *ptr;
-        int size;
 
-        memset(cell, 0, sizeof *cell);
-        cell->flags = kind == DAL__SQLITE_KIND_UNTYPED ? DAL_VALUE_UNTYPED : 0;
         switch (sqlite3_value_type(value)) {
         case SQLITE_INTEGER:
-                integer_cell(cell, kind, sqlite3_value_int64(value));
+                cell->type = DAL_TYPE_INT64;
+                cell->as.int64 = sqlite3_value_int64(value);
+                if (kind > DAL__SQLITE_KIND_STORAGE)
+                        refine_integer_cell(cell, kind);
                 return true;
         case SQLITE_FLOAT:
                 cell->type = DAL_TYPE_DOUBLE;
                 cell->as.float64 = sqlite3_value_double(value);
                 return true;
         case SQLITE_TEXT:
+                cell->type = DAL_TYPE_TEXT;
                 ptr = sqlite3_value_text(value);
-                span_cell(cell, DAL_TYPE_TEXT, ptr, sqlite3_value_bytes(value));
-                if (kind > DAL__SQLITE_KIND_STORAGE)
+                cell->as.span.ptr = ptr;
+                cell->as.span.size = (size_t)sqlite3_value_bytes(value);
+                if (kind > DAL__SQLITE_KIND_STORAGE && ptr)
                         refine_text_cell(cell, kind);
                 return ptr != NULL;
-        case SQLITE_BLOB:
-                ptr = sqlite3_value_blob(value);
-                size = sqlite3_value_bytes(value);
-                if (kind == DAL__SQLITE_KIND_UUID && ptr && size == 16) {
-                        cell->type = DAL_TYPE_UUID;
-                        memcpy(cell->as.uuid, ptr, 16);
-                } else {
-                        span_cell(cell, DAL_TYPE_BYTES, ptr, size);
-                }
-                return ptr != NULL || size == 0;
         default:
-                return true;
+                cell->type = DAL_TYPE_NULL;
+                return fill_other_cell(cell, value, kind);
         }
 }
 
 dal_status dal__sqlite_fill_cells(dal__sqlite_conn *conn, dal_error *err)
 {
-        for (uint32_t i = 0; i < conn->n_columns; i++)
-                if (!fill_cell(&conn->cells[i], sqlite3_column_value(conn->cursor, (int)i),
-                               (dal__sqlite_kind)conn->kinds[i]))
+        sqlite3_stmt *cursor = conn->cursor;
+        const uint8_t *kinds = conn->kinds;
+        dal_value *cell = conn->cells;
+
+        for (int i = 0, n = (int)conn->n_columns; i < n; i++, cell++)
+                if (!fill_cell(cell, sqlite3_column_value(cursor, i), (dal__sqlite_kind)kinds[i]))
                         return dal__sqlite_no_memory(err);
         return DAL_OK;
 }

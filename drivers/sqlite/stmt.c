@@ -504,6 +504,18 @@ dal_status dal__sqlite_run(void *state, const dal_request *request, dal_deadline
         return s;
 }
 
+/* Where there is nothing to step. */
+DAL_NOINLINE static dal_status fetch_kept(dal__sqlite_conn *conn, const dal_value **cells_out, dal_error *err)
+{
+        if (!conn->cursor)
+                return dal_error_set(err, DAL_CLASS_STATE, "no rows are open");
+        if (conn->buffered && conn->i_rows < conn->rows.size) {
+                dal__sqlite_take_row(conn);
+                *cells_out = conn->cells;
+        }
+        return DAL_OK;
+}
+
 dal_status dal__sqlite_fetch(void *state, dal_deadline deadline, const dal_value **cells_out, dal_error *err)
 {
         dal__sqlite_conn *conn = state;
@@ -511,17 +523,8 @@ dal_status dal__sqlite_fetch(void *state, dal_deadline deadline, const dal_value
         int rc;
 
         *cells_out = NULL;
-        if (!conn->cursor)
-                return dal_error_set(err, DAL_CLASS_STATE, "no rows are open");
-        if (conn->buffered) {
-                if (conn->i_rows < conn->rows.size) {
-                        dal__sqlite_take_row(conn);
-                        *cells_out = conn->cells;
-                }
-                return DAL_OK;
-        }
-        if (conn->cursor_done)
-                return DAL_OK;
+        if (!conn->cursor || conn->buffered || conn->cursor_done)
+                return fetch_kept(conn, cells_out, err);
         if (!conn->row_ready) {
                 conn->deadline = deadline;
                 rc = sqlite3_step(conn->cursor);
