@@ -10,6 +10,7 @@
 #include "mysql_impl.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include <dal/drivers/mysql.h>
 #include <dal/mem.h>
@@ -36,6 +37,44 @@ static bool is_same(const dal__mysql_conn *conn, size_t i)
         return i < conn->n_queue - conn->i_next && entry->flush == first->flush &&
                entry->request->kind == DAL_REQUEST_STMT && entry->request->unwatched &&
                entry->request->stmt == first->request->stmt;
+}
+
+static bool is_one_of(const char *word, size_t size, const char *const *words, size_t n_words)
+{
+        for (size_t i = 0; i < n_words; i++) {
+                if (strlen(words[i]) == size && strncasecmp(word, words[i], size) == 0)
+                        return true;
+        }
+        return false;
+}
+
+/*
+ * Says whether a write looks at nothing but its own table and values. What asks for the statement before it (measured
+ * on MariaDB: in an array LAST_INSERT_ID() stands still), or for variables, has to be one of its own; so has what a
+ * server takes no array for, which is refused as a whole: INSERT ... SELECT, and writes to several tables. The words
+ * count wherever they stand: a false alarm costs round trips only.
+ */
+static bool is_self_contained(const char *text)
+{
+        static const char *const words[] = {"LAST_INSERT_ID", "ROW_COUNT", "FOUND_ROWS", "SELECT",
+                                            "JOIN",           "USING",     "TABLE",      "RETURNING"};
+        static const char *const from = "FROM", *const delete = "DELETE";
+        const char *at = text;
+        bool behind_delete = false;
+
+        if (strchr(text, '@'))
+                return false;
+        while (*(at += strcspn(at, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_"))) {
+                size_t size = strspn(at, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789$");
+
+                if (is_one_of(at, size, words, sizeof words / sizeof words[0]))
+                        return false;
+                if (is_one_of(at, size, &from, 1) && !behind_delete)
+                        return false; /* DELETE a FROM a, b */
+                behind_delete = is_one_of(at, size, &delete, 1);
+                at += size;
+        }
+        return true;
 }
 
 /* A parameter has one type for all rows of a command; the server's own text for a value has none. */
@@ -274,6 +313,8 @@ dal_status dal__mysql_fold_run(dal__mysql_conn *conn, size_t *n_out, dal_deadlin
                 return DAL_OK;
         if (!inserts && !dal__mysql_tx_begins_with(text, "UPDATE") &&
             !dal__mysql_tx_begins_with(text, "DELETE"))
+                return DAL_OK;
+        if (!is_self_contained(text))
                 return DAL_OK;
         types = dal_mem_alloc(first->params.n_values);
         if (!types)

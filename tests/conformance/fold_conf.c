@@ -412,6 +412,115 @@ static void fold__each_kind_of_value_is_stored_as_one_by_one(struct conf *c)
         conf_cluster_end(c, cluster);
 }
 
+/* ---- statements that look at the one before them ------------------------------------------------------------------ */
+
+#define LINKED  "INSERT INTO conf_linked (before_it, v) VALUES (LAST_INSERT_ID(), ?)"
+#define COUNTED "INSERT INTO conf_linked (before_it, v) SELECT COUNT(*), ? FROM conf_linked"
+#define REPEATED                                                                                             \
+        "INSERT INTO conf_linked (id, before_it, v) VALUES (?, 0, 1) ON DUPLICATE KEY UPDATE v = v + 1"
+#define VARIABLE "INSERT INTO conf_linked (before_it, v) VALUES (@conf := @conf + 1, ?)"
+#define ROW_WISE "INSERT INTO conf_linked (before_it, v) VALUES (ROW_COUNT(), ?)"
+#define REPLACED "REPLACE INTO conf_linked (id, before_it, v) VALUES (?, 0, 1) -- VALUES (?)"
+static const dal_stmt linked[] = {
+        DAL_STMT("linked", LINKED),
+        DAL_STMT("counted", COUNTED),
+        DAL_STMT("repeated", REPEATED),
+        DAL_STMT("variable", VARIABLE),
+        DAL_STMT("row_wise", ROW_WISE),
+        DAL_STMT("replaced", REPLACED),
+        DAL_STMT("updated", "UPDATE conf_linked SET v = LAST_INSERT_ID(v + 1) WHERE id <> ?"),
+        DAL_STMT("ordered",
+                 "UPDATE conf_linked SET before_it = v + LAST_INSERT_ID() WHERE id > ? ORDER BY id LIMIT 2"),
+        DAL_STMT("two_tables", "UPDATE conf_linked a, conf_digit b SET a.v = a.v + 1 WHERE b.d = ?"),
+        DAL_STMT("joined",
+                 "UPDATE conf_linked a JOIN conf_digit b ON a.id <> b.d SET a.v = a.v + 1 WHERE b.d = ?"),
+        DAL_STMT("deleted_from_two",
+                 "DELETE a FROM conf_linked a, conf_digit b WHERE a.id = b.d AND b.d = ?"),
+        DAL_STMT("deleted", "DELETE FROM conf_linked WHERE id < ? ORDER BY id LIMIT 1"),
+        DAL_STMT("ignored", "INSERT IGNORE INTO conf_linked (id, before_it, v) VALUES (?, 0, 1)"),
+        DAL_STMT("assigned", "INSERT INTO conf_linked SET v = ?, before_it = v"),
+        DAL_STMT("two_rows", "INSERT INTO conf_linked (before_it, v) VALUES (?, 1), (2, 3)"),
+        DAL_STMT("computed", "INSERT INTO conf_linked (before_it, v) VALUES (ABS(-3), ? + 1)"),
+        DAL_STMT("tail_looks", "INSERT INTO conf_linked (id, before_it, v) VALUES (?, 0, 1) "
+                               "ON DUPLICATE KEY UPDATE before_it = LAST_INSERT_ID()"),
+        DAL_STMT("tail_counts", "INSERT INTO conf_linked (before_it, v) VALUES (1, ?) "
+                                "ON DUPLICATE KEY UPDATE v = VALUES(v)"),
+};
+
+struct linked_job {
+        const dal_stmt *stmt;
+        bool queues;
+        int64_t last;
+};
+
+static dal_status run_linked(dal_tx *tx, void *arg, dal_error *err)
+{
+        static const dal_stmt begin = DAL_STMT(
+                                      "linked_begin",
+                                      "INSERT INTO conf_linked (before_it, v) VALUES (0, 0), (0, 1)"),
+                              set = DAL_STMT("linked_set", "SET @conf = 0"),
+                              last = DAL_STMT("linked_last", "SELECT CAST(LAST_INSERT_ID() AS SIGNED)");
+        static const int64_t numbers[] = {7, 8, 7, 9, 7, 8, 1};
+        struct linked_job *job = arg;
+        dal_rows *rows = NULL;
+        dal_status s = dal_tx_exec(tx, &set, DAL_NO_PARAMS, NULL, err);
+
+        if (s == DAL_OK)
+                s = dal_tx_exec(tx, &begin, DAL_NO_PARAMS, NULL, err);
+        for (size_t i = 0; i < sizeof numbers / sizeof numbers[0] && s == DAL_OK; i++)
+                s = job->queues ? dal_tx_queue(tx, job->stmt, DAL_PARAMS(dal_int64(numbers[i])), err)
+                                : dal_tx_exec(tx, job->stmt, DAL_PARAMS(dal_int64(numbers[i])), NULL, err);
+        if (s == DAL_OK)
+                s = dal_tx_query(tx, &last, DAL_NO_PARAMS, &rows, err);
+        if (s == DAL_OK)
+                s = dal_rows_first(rows, err);
+        if (s == DAL_OK)
+                s = dal_rows_int64(rows, 0, &job->last, err);
+        dal_rows_close(rows);
+        return s;
+}
+
+static void fold__what_looks_at_the_statement_before_finds_it(struct conf *c)
+{
+        /* Generated ids may have gaps, so rows are compared by their order, and the last id by whose it is. */
+        static const dal_stmt all = DAL_STMT(
+                "linked_all",
+                "SELECT CONCAT(COUNT(*), ' rows ', COALESCE(GROUP_CONCAT(COALESCE(before_it, '-'), "
+                "':', v ORDER BY id), ''), ' last ', "
+                "CASE WHEN ? >= MAX(id) - 1 THEN 'is theirs' ELSE CAST(? AS CHAR) END) FROM conf_linked");
+        dal_cluster *cluster;
+        const dal_driver_info *info = dal_conn_info(c->conn);
+
+        if (info->dialect != DAL_DIALECT_mysql && info->dialect != DAL_DIALECT_mariadb)
+                return; /* nothing is folded there, and most of these texts are not theirs */
+        cluster = conf_cluster(c, NULL);
+        for (size_t i = 0; i < sizeof linked / sizeof linked[0]; i++) {
+                char texts[4][200];
+
+                for (int round = 0; round < 4; round++) {
+                        struct linked_job job = {&linked[i], round >= 2, 0};
+                        dal_rows *rows = NULL;
+
+                        OK(dal_conn_script(c->conn, "DROP TABLE IF EXISTS conf_linked", SOON, &c->err));
+                        OK(dal_conn_script(c->conn,
+                                           "CREATE TABLE conf_linked (id BIGINT AUTO_INCREMENT PRIMARY KEY, "
+                                           "before_it BIGINT, v BIGINT)",
+                                           SOON, &c->err));
+                        OK(dal_cluster_run(cluster, key(), NULL, run_linked, &job, &c->err));
+                        OK(dal_conn_query(c->conn, &all, DAL_PARAMS(dal_int64(job.last), dal_int64(job.last)),
+                                          SOON, &rows, &c->err));
+                        OK(dal_rows_first(rows, &c->err));
+                        OK(dal_rows_copy_text(rows, 0, texts[round], sizeof texts[round], &c->err));
+                        dal_rows_close(rows);
+                        if (strcmp(texts[round], texts[0]) != 0)
+                                fail_msg("%s, round %d: %s; one by one: %s", linked[i].name, round,
+                                         texts[round], texts[0]);
+                }
+        }
+        OK(dal_conn_script(c->conn, "DROP TABLE IF EXISTS conf_linked", SOON, &c->err));
+        conf_cluster_end(c, cluster);
+}
+
 /* ---- sizes ------------------------------------------------------------------------------------------------------ */
 
 static dal_status more_than_a_packet(dal_tx *tx, void *arg, dal_error *err)
@@ -517,6 +626,7 @@ const struct conf_case fold_conf[] = {
         CONF_CASE(fold__a_savepoint_takes_back_its_own_run_alone),
         CONF_CASE(fold__behind_a_deadlock_nothing_has_an_effect),
         CONF_CASE(fold__each_kind_of_value_is_stored_as_one_by_one),
+        CONF_CASE(fold__what_looks_at_the_statement_before_finds_it),
         CONF_CASE(fold__more_than_one_command_can_hold),
         CONF_CASE(fold__the_last_generated_id_is_that_of_the_last_row),
         {NULL, NULL},
