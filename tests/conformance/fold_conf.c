@@ -418,14 +418,12 @@ static void fold__each_kind_of_value_is_stored_as_one_by_one(struct conf *c)
 #define COUNTED "INSERT INTO conf_linked (before_it, v) SELECT COUNT(*), ? FROM conf_linked"
 #define REPEATED                                                                                             \
         "INSERT INTO conf_linked (id, before_it, v) VALUES (?, 0, 1) ON DUPLICATE KEY UPDATE v = v + 1"
-#define VARIABLE "INSERT INTO conf_linked (before_it, v) VALUES (@conf := @conf + 1, ?)"
 #define ROW_WISE "INSERT INTO conf_linked (before_it, v) VALUES (ROW_COUNT(), ?)"
 #define REPLACED "REPLACE INTO conf_linked (id, before_it, v) VALUES (?, 0, 1) -- VALUES (?)"
 static const dal_stmt linked[] = {
         DAL_STMT("linked", LINKED),
         DAL_STMT("counted", COUNTED),
         DAL_STMT("repeated", REPEATED),
-        DAL_STMT("variable", VARIABLE),
         DAL_STMT("row_wise", ROW_WISE),
         DAL_STMT("replaced", REPLACED),
         DAL_STMT("updated", "UPDATE conf_linked SET v = LAST_INSERT_ID(v + 1) WHERE id <> ?"),
@@ -458,15 +456,12 @@ static dal_status run_linked(dal_tx *tx, void *arg, dal_error *err)
         static const dal_stmt begin = DAL_STMT(
                                       "linked_begin",
                                       "INSERT INTO conf_linked (before_it, v) VALUES (0, 0), (0, 1)"),
-                              set = DAL_STMT("linked_set", "SET @conf = 0"),
                               last = DAL_STMT("linked_last", "SELECT CAST(LAST_INSERT_ID() AS SIGNED)");
         static const int64_t numbers[] = {7, 8, 7, 9, 7, 8, 1};
         struct linked_job *job = arg;
         dal_rows *rows = NULL;
-        dal_status s = dal_tx_exec(tx, &set, DAL_NO_PARAMS, NULL, err);
+        dal_status s = dal_tx_exec(tx, &begin, DAL_NO_PARAMS, NULL, err);
 
-        if (s == DAL_OK)
-                s = dal_tx_exec(tx, &begin, DAL_NO_PARAMS, NULL, err);
         for (size_t i = 0; i < sizeof numbers / sizeof numbers[0] && s == DAL_OK; i++)
                 s = job->queues ? dal_tx_queue(tx, job->stmt, DAL_PARAMS(dal_int64(numbers[i])), err)
                                 : dal_tx_exec(tx, job->stmt, DAL_PARAMS(dal_int64(numbers[i])), NULL, err);
