@@ -220,7 +220,7 @@ void dal__mysql_bind_fill(dal__mysql_stmt *stmt, uint32_t i, MYSQL_BIND *bind)
 }
 
 /* The table may have been altered, or this may be another result of a procedure. */
-static bool is_bound(const dal__mysql_stmt *stmt, const MYSQL_FIELD *fields, uint32_t n)
+static inline bool is_bound(const dal__mysql_stmt *stmt, const MYSQL_FIELD *fields, uint32_t n)
 {
         if (stmt->n_columns != n)
                 return false;

@@ -13,25 +13,6 @@
 
 /* ---- calls ---- */
 
-void dal__mysql_begin_until(dal__mysql_conn *conn, dal_deadline deadline, dal_deadline limit, bool may_stop)
-{
-        conn->call.deadline = deadline;
-        conn->call.limit = limit;
-        conn->call.stop = may_stop ? conn : NULL;
-        dal__mysql_call_begin(&conn->call);
-}
-
-void dal__mysql_begin(dal__mysql_conn *conn, dal_deadline deadline, bool may_stop)
-{
-        dal__mysql_begin_until(conn, deadline, 0, may_stop);
-}
-
-void dal__mysql_end(dal__mysql_conn *conn)
-{
-        dal__mysql_call_end(&conn->call);
-        conn->broken |= conn->call.cut;
-}
-
 /* A statement that was stopped at its deadline leaves the session as it was; otherwise its answer is still coming. */
 static dal_status deadline_passed(dal__mysql_conn *conn, const dal__mysql_fault *fault, dal_error *err)
 {
@@ -320,8 +301,8 @@ static dal_status run_script(dal__mysql_conn *conn, const dal_request *request, 
         return s;
 }
 
-static dal_status run_request(dal__mysql_conn *conn, const dal_request *request, dal_deadline deadline,
-                              dal_result *out, dal_error *err)
+static inline dal_status run_request(dal__mysql_conn *conn, const dal_request *request, dal_deadline deadline,
+                                     dal_result *out, dal_error *err)
 {
         dal_status s;
 

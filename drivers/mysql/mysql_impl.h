@@ -466,12 +466,31 @@ static inline bool dal__mysql_more_results(const dal__mysql_conn *conn)
 
 /** Makes the error of a failed call of the client library; `handle` NULL = of the connection itself. */
 dal_status dal__mysql_fail(dal__mysql_conn *conn, MYSQL_STMT *handle, dal_error *err);
+/** Begins a call on the connection; `limit`: another time than the usual grace for stopping the statement. */
+static inline void dal__mysql_begin_until(dal__mysql_conn *conn, dal_deadline deadline, dal_deadline limit,
+                                          bool may_stop)
+{
+        conn->call.deadline = deadline;
+        conn->call.limit = limit;
+        conn->call.stop = may_stop ? conn : NULL;
+        dal__mysql_call_begin(&conn->call);
+}
+
 /** Begins a call on the connection. `may_stop`: at the deadline the statement may be stopped by KILL QUERY. */
-void dal__mysql_begin(dal__mysql_conn *conn, dal_deadline deadline, bool may_stop);
-/** The same with another time than the usual grace for stopping the statement and reading the answer. */
-void dal__mysql_begin_until(dal__mysql_conn *conn, dal_deadline deadline, dal_deadline limit, bool may_stop);
+static inline void dal__mysql_begin(dal__mysql_conn *conn, dal_deadline deadline, bool may_stop)
+{
+        dal__mysql_begin_until(conn, deadline, 0, may_stop);
+}
+
+static inline void dal__mysql_end(dal__mysql_conn *conn)
+{
+        /* Without TLS there is nothing to be taken back. */
+        if (!MYSQL_IS_CONNECTOR_C || conn->call.tls)
+                dal__mysql_call_end(&conn->call);
+        conn->broken |= conn->call.cut;
+}
+
 /** Refuses a request of `size` bytes that the server would not receive. */
 dal_status dal__mysql_check_size(const dal__mysql_conn *conn, uint64_t size, dal_error *err);
-void dal__mysql_end(dal__mysql_conn *conn);
 
 #endif

@@ -87,39 +87,39 @@ DAL_NOINLINE static dal_status decode_time(dal__mysql_stmt *stmt, uint32_t i, da
         return dal__mysql_rows_time(stmt, i, &civil, err);
 }
 
+static dal_status decode_other(dal__mysql_stmt *stmt, uint32_t i, dal_error *err)
+{
+        const dal__mysql_column *column = &stmt->columns[i];
+
+        if (column->decode != DAL__MYSQL_DECODE_BIT)
+                return decode_time(stmt, i, err);
+        stmt->cells[i].as.uint64 = dal__mysql_rows_bits(column->buffer, column->size);
+        return DAL_OK;
+}
+
+/* Numbers are in their cells already. */
 static dal_status decode_row(dal__mysql_conn *conn, dal__mysql_stmt *stmt, dal_error *err)
 {
-        dal_status s = DAL_OK;
+        const dal__mysql_column *column = stmt->columns;
+        dal_value *cell = stmt->cells;
+        uint32_t n = stmt->n_columns;
 
-        for (uint32_t i = 0; i < stmt->n_columns && s == DAL_OK; i++) {
-                dal__mysql_column *column = &stmt->columns[i];
-                dal_value *cell = &stmt->cells[i];
+        for (uint32_t i = 0; i < n; i++, column++, cell++) {
+                dal_status s = DAL_OK;
 
-                cell->type = DAL_TYPE_NULL;
-                if (column->is_null)
-                        continue;
-                cell->type = column->type;
-                switch ((dal__mysql_decode)column->decode) {
-                case DAL__MYSQL_DECODE_INT64:
-                case DAL__MYSQL_DECODE_UINT64:
-                case DAL__MYSQL_DECODE_DOUBLE:
-                        break; /* already in place */
-                case DAL__MYSQL_DECODE_TIMESTAMP:
-                case DAL__MYSQL_DECODE_DATE:
-                        s = decode_time(stmt, i, err);
-                        break;
-                case DAL__MYSQL_DECODE_BIT:
-                        cell->as.uint64 = dal__mysql_rows_bits(column->buffer, column->size);
-                        break;
-                case DAL__MYSQL_DECODE_SPAN:
-                        if (column->size > column->room)
+                cell->type = column->is_null ? DAL_TYPE_NULL : column->type;
+                if (column->decode == DAL__MYSQL_DECODE_SPAN) {
+                        if (column->size > column->room && !column->is_null)
                                 s = fetch_long(conn, stmt, i, err);
                         cell->as.span.ptr = column->buffer;
                         cell->as.span.size = column->size;
-                        break;
+                } else if (column->decode > DAL__MYSQL_DECODE_DOUBLE && !column->is_null) {
+                        s = decode_other(stmt, i, err);
                 }
+                if (s)
+                        return s;
         }
-        return s;
+        return DAL_OK;
 }
 
 /* ---- the first row ---- */

@@ -304,9 +304,8 @@ static dal_status run_once(dal__mysql_conn *conn, const dal_request *request, da
         if (s == DAL_OK)
                 s = dal__mysql_stmt_execute(conn, *stmt_out, (request->flags & DAL_STMT_STREAM) != 0,
                                             deadline, err);
-        if (s == DAL_OK)
-                return DAL_OK;
-        distrust(conn, request, *stmt_out);
+        if (s)
+                distrust(conn, request, *stmt_out);
         return s;
 }
 
@@ -316,20 +315,20 @@ static bool is_full(const dal__mysql_stmt *stmt, const dal_error *err)
         return !stmt && err->vendor_code == ERROR_MAX_PREPARED;
 }
 
-/* After a failure: runs the statement again if that may be done, else looks what became of the transaction. */
-DAL_COLD static dal_status run_again(dal__mysql_conn *conn, const dal_request *request, dal_deadline deadline,
-                                     dal__mysql_stmt **stmt_out, dal_status failed, dal_error *err)
+/* After a failure: says whether the statement is to be run again, or looks what became of the transaction. */
+DAL_COLD static bool must_run_again(dal__mysql_conn *conn, const dal_request *request,
+                                    const dal__mysql_stmt *stmt, bool first, dal_deadline deadline,
+                                    dal_error *err)
 {
         const char *text = request->kind == DAL_REQUEST_TEXT ? request->text : request->stmt->text;
-        dal_status s = failed;
 
-        if (!conn->broken && may_prepare_again(err, text)) {
+        if (first && !conn->broken && may_prepare_again(err, text)) {
                 dal__mysql_stmt_close_retired(conn, deadline);
-                s = run_once(conn, request, deadline, stmt_out, err);
+                return true;
         }
-        if (s && !is_full(*stmt_out, err))
+        if (!is_full(stmt, err))
                 dal__mysql_tx_after_failure(conn, text, deadline, err);
-        return s;
+        return false;
 }
 
 /* What is prepared already goes on being used. */
@@ -365,10 +364,12 @@ static dal_status run_prepared(dal__mysql_conn *conn, const dal_request *request
 {
         dal__mysql_stmt *stmt = NULL;
         dal_error failure; /* apart: a second try that goes well leaves the caller's alone */
-        dal_status s = run_once(conn, request, deadline, &stmt, &failure);
+        bool first = true;
+        dal_status s;
 
-        if (s)
-                s = run_again(conn, request, deadline, &stmt, s, &failure);
+        while ((s = run_once(conn, request, deadline, &stmt, &failure)) != DAL_OK &&
+               must_run_again(conn, request, stmt, first, deadline, &failure))
+                first = false;
         if (s && is_full(stmt, &failure))
                 return run_unprepared(conn, request, deadline, out, err);
         if (s) {
