@@ -333,7 +333,7 @@ static void ahead__a_deadline_among_reads_leaves_the_next_ones_their_answers(str
                                  SOON, NULL, &c->err));
         options.pool.max_size = 1;
         options.timeout_ms = 20000;
-        soon.timeout_ms = 700;
+        soon.timeout_ms = 2000;
         for (int i = 0; i < 2; i++) {
                 struct reader r = {.c = c, .cluster = conf_cluster(c, &options)};
 
