@@ -198,10 +198,35 @@ static void *act(void *arg)
 
 /* --- The test's thread --------------------------------------------------------------------------------- */
 
-/* Starts what can be started: the next step of everybody who is not at one. False if that is nothing. */
-static bool start_steps(struct play *p)
+struct counts {
+        uint32_t n_done;
+        int n_busy;  /* at a step */
+        int n_alive; /* not at a step, and not ended */
+        int busy[ISO_MAX_ACTORS];
+};
+
+static struct counts count(const struct play *p)
 {
-        bool started = false;
+        struct counts n;
+
+        memset(&n, 0, sizeof n);
+        n.n_done = p->n_done;
+        for (int i = 0; i < p->n_actors; i++) {
+                if (p->actors[i].now)
+                        n.busy[n.n_busy++] = i;
+                else
+                        n.n_alive += !p->actors[i].ended && !p->actors[i].refused;
+        }
+        return n;
+}
+
+/*
+ * Starts what can be started: the next step of everybody who is not at one. Counts under the same lock, or a step that
+ * ends in between would look like the end of all.
+ */
+static struct counts start_steps(struct play *p)
+{
+        struct counts n;
 
         pthread_mutex_lock(&p->lock);
         for (int i = 0; i < p->n_actors; i++) {
@@ -215,14 +240,13 @@ static bool start_steps(struct play *p)
                                 continue; /* nobody has moved since: it would be refused again */
                         a->n_taken--;
                 }
-                if (a->n_taken < a->n_todo) {
+                if (a->n_taken < a->n_todo)
                         a->now = a->todo[a->n_taken++];
-                        started = true;
-                }
         }
+        n = count(p);
         pthread_cond_broadcast(&p->changed);
         pthread_mutex_unlock(&p->lock);
-        return started;
+        return n;
 }
 
 /* Waits a moment for any step to end; false if none did. */
@@ -241,43 +265,24 @@ static bool glance(struct play *p, uint32_t n_done, uint32_t ms)
         return done;
 }
 
-struct counts {
-        uint32_t n_done;
-        int n_busy;  /* at a step */
-        int n_alive; /* not at a step, and not ended */
-        int busy[ISO_MAX_ACTORS];
-};
-
-static struct counts count(struct play *p)
-{
-        struct counts n;
-
-        memset(&n, 0, sizeof n);
-        pthread_mutex_lock(&p->lock);
-        n.n_done = p->n_done;
-        for (int i = 0; i < p->n_actors; i++) {
-                if (p->actors[i].now)
-                        n.busy[n.n_busy++] = i;
-                else
-                        n.n_alive += !p->actors[i].ended && !p->actors[i].refused;
-        }
-        pthread_mutex_unlock(&p->lock);
-        return n;
-}
-
 /*
  * Says whether everybody who is at a step waits for a lock, by the server's word, and nobody moved
  * meanwhile.
  */
 static bool all_wait(struct conf *c, struct play *p, const struct counts *n)
 {
+        bool moved;
+
         for (int i = 0; i < n->n_busy; i++) {
                 const dal_conn *conn = p->actors[n->busy[i]].conn;
 
                 if (!p->engine->is_waiting(c, c->conn, dal_conn_info(conn)->session_id))
                         return false;
         }
-        return count(p).n_done == n->n_done;
+        pthread_mutex_lock(&p->lock);
+        moved = p->n_done != n->n_done;
+        pthread_mutex_unlock(&p->lock);
+        return !moved;
 }
 
 /* Goes on until nothing moves without a further step of the script; false if it takes too long. */
@@ -291,13 +296,11 @@ static bool settle(struct conf *c, struct play *p)
          * other.
          */
         for (; !dal_clock_passed(end); look_ms += look_ms / 4) {
-                bool started = start_steps(p);
-                struct counts n = count(p);
+                struct counts n = start_steps(p);
 
-                if (n.n_busy == 0 && !started)
+                if (n.n_busy == 0)
                         return true;
-                if (n.n_busy == 0 || glance(p, n.n_done, look_ms) || p->engine->refuses ||
-                    !all_wait(c, p, &n))
+                if (glance(p, n.n_done, look_ms) || p->engine->refuses || !all_wait(c, p, &n))
                         continue;
                 for (int i = 0; i < n.n_busy; i++)
                         p->actors[n.busy[i]].waited = true;
