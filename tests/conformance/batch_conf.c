@@ -717,7 +717,8 @@ static void batch__deadline_in_the_middle_ends_all_of_it(struct conf *c)
         while (found) {
                 dal_status s = dal_batch_next(batch, &found, &c->err);
 
-                assert_true(s == DAL_OK || s == DAL_ERR_TIMEOUT);
+                if (s && s != DAL_ERR_TIMEOUT)
+                        fail_msg("%s: %s", dal_error_status_name(s), c->err.message);
                 n_results += found;
                 slept |= found && dal_batch_index(batch) == 1 && s == DAL_OK;
         }
