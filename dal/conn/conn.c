@@ -165,6 +165,7 @@ void dal_conn_close(dal_conn *conn)
         dal_mem_free(conn->pending);
         dal_mem_free((void *)(uintptr_t)conn->dynamic_stmt.text);
         dal_mem_free(conn->flight);
+        dal__conn_free_cursors(conn);
         /* The session ends with everything in it: the driver frees its own part of each statement. */
         if (conn->cache.buckets)
                 dal__stmt_cache_fini(&conn->cache, conn->state);
@@ -328,13 +329,36 @@ dal_status dal__conn_run_fresh(dal_conn *conn, const dal_stmt *stmt, dal_params 
         return take_rows(conn, s, deadline, rows_out);
 }
 
+/* Beside the cursors that are open, if `refused` says that they are what is in the way, and the driver can. */
+DAL_COLD static dal_status run_beside(dal_conn *conn, const dal_stmt *stmt, dal_params params,
+                                      dal_deadline deadline, dal_rows **rows_out, dal_status refused,
+                                      dal_error *err)
+{
+        dal__conn_window window;
+        dal_status s;
+
+        if (refused != DAL_ERR_BUSY || !dal__conn_has_windows(conn))
+                return refused;
+        if (err)
+                *err = (dal_error)DAL_ERROR_INIT; /* the refusal is over */
+        s = dal__conn_open_window(conn, rows_out != NULL, &window, err);
+        if (s)
+                return s;
+        s = dal__conn_check(conn, deadline, false, err);
+        if (s == DAL_OK)
+                s = dal__conn_run_fresh(conn, stmt, params, deadline, NULL, err);
+        return dal__conn_close_window(conn, &window, s, &conn->result, deadline, rows_out, err);
+}
+
 static DAL_HOT dal_status run_stmt(dal_conn *conn, const dal_stmt *stmt, dal_params params,
                                    dal_deadline deadline, dal_rows **rows_out, dal_error *err)
 {
         dal_error *failure = err ? err : &conn->scratch;
         dal_status s = dal__conn_check(conn, deadline, false, err);
 
-        return s ? s : dal__conn_run_hot(conn, stmt, params, deadline, rows_out, failure);
+        if (s)
+                return run_beside(conn, stmt, params, deadline, rows_out, s, err);
+        return dal__conn_run_hot(conn, stmt, params, deadline, rows_out, failure);
 }
 
 /* The library itself refused the statement. */
@@ -379,6 +403,27 @@ static dal_status run_dynamic(dal_conn *conn, const char *sql, dal_params params
         request.text_size = text.size;
         request.params = params;
         return dal__conn_send_all(conn, &request, deadline, result, &outcome, err);
+}
+
+/* Beside open cursors, too; without `rows_out` *result is for take_count(). */
+static dal_status run_dynamic_beside(dal_conn *conn, const char *sql, dal_params params,
+                                     dal_deadline deadline, dal_result *result, dal_rows **rows_out,
+                                     dal_error *err)
+{
+        dal__conn_window window;
+        dal_status s;
+
+        if (!conn->rows_open || !dal__conn_has_windows(conn)) {
+                s = run_dynamic(conn, sql, params, deadline, result, err);
+                if (s == DAL_OK && rows_out)
+                        *rows_out = dal__conn_open_rows(conn, result, deadline);
+                return s;
+        }
+        s = dal__conn_open_window(conn, rows_out != NULL, &window, err);
+        if (s)
+                return s;
+        s = run_dynamic(conn, sql, params, deadline, result, err);
+        return dal__conn_close_window(conn, &window, s, result, deadline, rows_out, err);
 }
 
 /* For a statement run for its count: any rows it gives are counted and dropped. */
@@ -448,7 +493,7 @@ dal_status dal_conn_exec_dynamic(dal_conn *conn, const char *sql, dal_params par
                                  int64_t *n_rows_out, dal_error *err)
 {
         dal_result result;
-        dal_status s = run_dynamic(conn, sql, params, deadline, &result, err);
+        dal_status s = run_dynamic_beside(conn, sql, params, deadline, &result, NULL, err);
 
         if (s == DAL_OK)
                 s = take_count(conn, &result, deadline, n_rows_out, err);
@@ -459,10 +504,9 @@ dal_status dal_conn_query_dynamic(dal_conn *conn, const char *sql, dal_params pa
                                   dal_rows **out, dal_error *err)
 {
         dal_result result;
-        dal_status s = run_dynamic(conn, sql, params, deadline, &result, err);
 
-        *out = s ? NULL : dal__conn_open_rows(conn, &result, deadline);
-        return s;
+        *out = NULL;
+        return run_dynamic_beside(conn, sql, params, deadline, &result, out, err);
 }
 
 dal_status dal_conn_script(dal_conn *conn, const char *sql, dal_deadline deadline, dal_error *err)
@@ -489,7 +533,7 @@ dal_status dal_conn_script(dal_conn *conn, const char *sql, dal_deadline deadlin
 dal_status dal_conn_ping(dal_conn *conn, dal_deadline deadline, dal_error *err)
 {
         dal_error local = DAL_ERROR_INIT;
-        dal_status s = dal__conn_check_usable(conn, deadline, err);
+        dal_status s = dal__conn_check_alone(conn, deadline, err);
 
         if (s || !conn->driver->ping)
                 return s;

@@ -37,7 +37,7 @@ dal_status dal__conn_flight_begin(dal_conn *conn, size_t n_stmts, dal_deadline d
 {
         dal__flight *flight;
         size_t room = n_stmts < DAL__FLIGHT_MAX ? n_stmts : DAL__FLIGHT_MAX;
-        dal_status s = dal__conn_check(conn, deadline, false, err);
+        dal_status s = dal__conn_check_ready(conn, deadline, err);
 
         if (s)
                 return s;

@@ -13,7 +13,7 @@ dal_status dal__conn_bulk(dal_conn *conn, const char *name, const dal_driver_bul
 {
         dal_driver_stmt named = {.name = name};
         dal_request request = {.kind = DAL_REQUEST_STMT, .stmt = &named};
-        dal_status s = dal__conn_check(conn, deadline, false, err);
+        dal_status s = dal__conn_check_ready(conn, deadline, err);
 
         *taken_out = false;
         *i_row_out = DAL_BULK_NO_ROW;
@@ -32,7 +32,9 @@ dal_status dal__conn_bulk(dal_conn *conn, const char *name, const dal_driver_bul
 
 dal_status dal__conn_check_ready(dal_conn *conn, dal_deadline deadline, dal_error *err)
 {
-        return dal__conn_check(conn, deadline, false, err);
+        dal_status s = dal__conn_check_alone(conn, deadline, err);
+
+        return s ? s : dal__conn_check_not_failed(conn, err);
 }
 
 dal_status dal__conn_make_stmt(dal_conn *conn, const dal_stmt *stmt, dal__cached_stmt **out, dal_error *err)

@@ -94,9 +94,9 @@ dal_status dal__conn_take_rows(dal_conn *conn, dal_rows **out, dal_error *err);
 bool dal__conn_sends_ahead(dal_conn *conn);
 /* What the next step, taking the rows or fetching one, would have to wait for. No I/O but reading what has come. */
 typedef enum dal__conn_wait {
-        DAL__CONN_READY,   /* nothing */
-        DAL__CONN_WAITS,   /* *fd_out */
-        DAL__CONN_UNKNOWN  /* the driver can't tell */
+        DAL__CONN_READY,  /* nothing */
+        DAL__CONN_WAITS,  /* *fd_out */
+        DAL__CONN_UNKNOWN /* the driver can't tell */
 } dal__conn_wait;
 dal__conn_wait dal__conn_waits_for(dal_conn *conn, int *fd_out, bool *want_write_out);
 /*
@@ -158,7 +158,7 @@ dal_status dal__conn_end_session(dal_conn *conn, uint64_t session_id, uint32_t m
 bool dal__conn_has_written(const dal_conn *conn);
 /* Makes of a failure one that says that an effect is not known; `what` leads the cause's own message. */
 void dal__conn_doubt(const char *what, dal_error *failure);
-/* Ends the cursor, if one is open; an error that its rows still had spoils the transaction. */
+/* Ends the cursors that are open; an error that their rows still had spoils the transaction. */
 void dal__conn_finish_rows(dal_conn *conn);
 /* Returns the failure that left a transaction fit for nothing but rollback; NULL while all is well. */
 const dal_error *dal__conn_spoilt_by(const dal_conn *conn);
@@ -176,8 +176,8 @@ dal_status dal__conn_run_fresh(dal_conn *conn, const dal_stmt *stmt, dal_params 
 /* What dal_conn_exec() does behind the running of a statement, which gave `s`. */
 dal_status dal__conn_finish_exec(dal_conn *conn, dal_status s, dal_deadline deadline, int64_t *n_rows_out,
                                  dal_error *err);
-/* Labels the rows now open with the shard they come from. */
-void dal__conn_set_rows_shard(dal_conn *conn, uint16_t shard);
+/* Labels rows of a connection with the shard they come from. */
+void dal__conn_set_rows_shard(dal_rows *rows, uint16_t shard);
 /* Says whether a statement only reads, by its first word. */
 bool dal__conn_is_read(dal_conn *conn, const dal_stmt *stmt);
 /* Says whether a statement that was refused outside a transaction has done nothing at all. */
@@ -185,7 +185,8 @@ bool dal__conn_is_atomic(dal_conn *conn, const dal_stmt *stmt);
 
 /* Which process opened something: see conn_fork.c. */
 typedef struct dal__conn_process {
-        volatile char *mark; /* 1 in that process, 0 in its children; NULL = not marked, or the kernel can't */
+        volatile char
+                *mark; /* 1 in that process, 0 in its children; NULL = not marked, or the kernel can't */
         pid_t pid;
 } dal__conn_process;
 

@@ -112,6 +112,14 @@ dal_status dal__conn_refuse_forked(dal_conn *conn, dal_error *err)
                 err);
 }
 
+static dal_status refuse_busy(dal_conn *conn, dal_error *err)
+{
+        return dal__conn_refuse(conn, DAL_CLASS_BUSY,
+                                conn->flight ? "read the results of the batch to the end, or close it, first"
+                                             : "rows are open: close them, or read them to the end, first",
+                                err);
+}
+
 dal_status dal__conn_check_usable(dal_conn *conn, dal_deadline deadline, dal_error *err)
 {
         if (dal__conn_is_forked(conn))
@@ -125,16 +133,19 @@ dal_status dal__conn_check_usable(dal_conn *conn, dal_deadline deadline, dal_err
                 return s;
         }
         if (conn->rows_open)
-                return dal__conn_refuse(
-                        conn, DAL_CLASS_BUSY,
-                        conn->flight ? "read the results of the batch to the end, or close it, first"
-                                     : "close the open rows of the last query first",
-                        err);
+                return refuse_busy(conn, err);
         /* An engine inside this process looks at the clock itself when it begins. */
         if (!(conn->driver->caps & DAL_CAP_EMBEDDED) && dal_clock_passed(deadline))
                 return dal__conn_refuse(conn, DAL_CLASS_DEADLINE,
                                         "the deadline passed before anything was sent", err);
         return DAL_OK;
+}
+
+dal_status dal__conn_check_alone(dal_conn *conn, dal_deadline deadline, dal_error *err)
+{
+        dal_status s = dal__conn_check_usable(conn, deadline, err);
+
+        return s || !(conn->effects & DAL__EFFECT_CURSORS) ? s : refuse_busy(conn, err);
 }
 
 dal_status dal__conn_send_all(dal_conn *conn, const dal_request *last, dal_deadline deadline,
@@ -207,7 +218,7 @@ dal_status dal__conn_send_one(dal_conn *conn, const dal_request *request, dal_de
                               dal_result *result, dal_error *err)
 {
         dal__flush_outcome outcome;
-        dal_status s = dal__conn_check_usable(conn, deadline, err);
+        dal_status s = dal__conn_check_alone(conn, deadline, err);
 
         return s ? s : dal__conn_send_all(conn, request, deadline, result, &outcome, err);
 }
@@ -247,7 +258,7 @@ void dal__conn_doubt(const char *what, dal_error *failure)
         failure->conn_gone = true;
 }
 
-DAL_COLD static dal_status fail_row(dal_conn *conn, dal_error *failure)
+DAL_COLD void dal__conn_fail_row(dal_conn *conn, dal_error *failure)
 {
         /* Outside a transaction the write whose rows these are is committed when the last one was sent, or never. */
         if (failure->conn_gone && !conn->in_tx && conn->wrote)
@@ -255,16 +266,28 @@ DAL_COLD static dal_status fail_row(dal_conn *conn, dal_error *failure)
                         "the connection was lost between the rows of a write, which may or may not have "
                         "taken effect",
                         failure);
-        conn->rows_open = false;
-        conn->rows_failed = true;
         if (failure->conn_gone) {
                 conn->broken = failure->tx_gone = true; /* the server ends what a lost session had open */
                 conn->broken_by = failure->error_class;
         }
         dal__conn_spoil(conn, failure);
+}
+
+DAL_COLD static dal_status fail_row(dal_conn *conn, dal_error *failure)
+{
+        conn->rows_open = false;
+        conn->rows_failed = true;
+        dal__conn_fail_row(conn, failure);
         if (!conn->broken && conn->driver->discard(conn->state, conn->rows_deadline, NULL))
                 conn->broken = true;
         return failure->status;
+}
+
+DAL_COLD dal_status dal__conn_refuse_rows(dal_conn *conn, dal_error *err)
+{
+        return dal__conn_refuse(
+                conn, DAL_CLASS_STATE,
+                "these rows ended in a failure, which was reported, or with their transaction", err);
 }
 
 /* The driver has none any more. */
@@ -272,10 +295,7 @@ DAL_NOINLINE static dal_status no_row(dal_conn *conn, const dal_value **cells_ou
 {
         *cells_out = NULL;
         conn->rows_open = false;
-        return !conn->rows_failed
-                       ? DAL_OK
-                       : dal__conn_refuse(conn, DAL_CLASS_STATE,
-                                          "these rows ended in a failure, which was reported", err);
+        return !conn->rows_failed ? DAL_OK : dal__conn_refuse_rows(conn, err);
 }
 
 static dal_status next_row(dal_rows *rows, const dal_value **cells_out, dal_error *err)
@@ -304,22 +324,33 @@ DAL_COLD static void take_awaited(dal_conn *conn)
                 (void)!dal__conn_take_rows(conn, &rows, NULL);
 }
 
-DAL_COLD static void fail_discard(dal_conn *conn)
+DAL_COLD void dal__conn_fail_discard(dal_conn *conn)
 {
         if (conn->scratch.conn_gone)
                 conn->broken = true;
         dal__conn_spoil(conn, &conn->scratch);
 }
 
-void dal__conn_finish_rows(dal_conn *conn)
+static void finish_own(dal_conn *conn)
 {
         if (conn->awaiting)
                 take_awaited(conn);
         if (conn->rows_open && !conn->rows_complete && !conn->broken && !dal__conn_is_forked(conn) &&
             conn->driver->discard(conn->state, conn->rows_deadline, &conn->scratch))
-                fail_discard(conn);
+                dal__conn_fail_discard(conn);
         conn->rows_open = false;
         conn->rows.cells = conn->rows.first = NULL;
+}
+
+void dal__conn_finish_rows(dal_conn *conn)
+{
+        bool cut_short = conn->rows_open;
+
+        if (!(conn->rows_open | conn->awaiting | (conn->effects & DAL__EFFECT_CURSORS)))
+                return;
+        finish_own(conn);
+        conn->rows_failed |= cut_short;
+        dal__conn_end_cursors(conn);
 }
 
 static void close_rows(dal_rows *rows)
@@ -327,7 +358,7 @@ static void close_rows(dal_rows *rows)
         dal_conn *conn = rows->source;
         void (*hook)(dal_conn *, void *) = conn->on_rows_close;
 
-        dal__conn_finish_rows(conn);
+        finish_own(conn);
         conn->on_rows_close = NULL;
         if (hook)
                 hook(conn, conn->on_rows_close_arg);
@@ -348,9 +379,9 @@ void dal__conn_init_rows(dal_conn *conn)
         conn->rows.source = conn;
 }
 
-void dal__conn_set_rows_shard(dal_conn *conn, uint16_t shard)
+void dal__conn_set_rows_shard(dal_rows *rows, uint16_t shard)
 {
-        conn->rows.shard = shard;
+        rows->shard = shard;
 }
 
 /* ---- the schema changes ------------------------------------------------------------------------------------------ */
@@ -395,7 +426,7 @@ dal_status dal__conn_send_query(dal_conn *conn, const dal_stmt *stmt, dal_params
 {
         dal_error local;
         dal_request *request;
-        dal_status s = dal__conn_check_usable(conn, deadline, err);
+        dal_status s = dal__conn_check_alone(conn, deadline, err);
 
         if (s)
                 return s;

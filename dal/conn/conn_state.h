@@ -19,6 +19,7 @@ struct dal__pending {
 };
 
 typedef struct dal__flight dal__flight;
+typedef struct dal__conn_cursor dal__conn_cursor;
 
 struct dal_conn {
         const dal_driver *driver;
@@ -60,6 +61,7 @@ struct dal_conn {
         dal_error_class broken_by;
         dal__conn_news *news;      /* of the pool; NULL without one */
         uint32_t schema_heard;     /* of news->n_schema: what was prepared since is fresh */
+        dal__conn_cursor *cursors; /* the further ones; kept for the next use */
         dal__conn_process process; /* when lone: that opened it */
         dal_error tx_failure;      /* when tx_failed: what failed first */
 };
@@ -82,6 +84,8 @@ dal_status dal__conn_send_one(dal_conn *conn, const dal_request *request, dal_de
                               dal_result *result, dal_error *err);
 /* Refuses when the connection is lost, a cursor is open or the deadline has passed. */
 dal_status dal__conn_check_usable(dal_conn *conn, dal_deadline deadline, dal_error *err);
+/* The same, and when a further cursor is open, which a single statement doesn't mind. */
+dal_status dal__conn_check_alone(dal_conn *conn, dal_deadline deadline, dal_error *err);
 /* Refuses when an earlier statement has spoilt the transaction. */
 dal_status dal__conn_check_not_failed(dal_conn *conn, dal_error *err);
 /*
@@ -107,6 +111,12 @@ static inline bool dal__conn_is_forked(const dal_conn *conn)
 dal_status dal__conn_refuse_forked(dal_conn *conn, dal_error *err);
 /* Takes the failure of a request into the connection's own state, and into *err. */
 dal_status dal__conn_fail(dal_conn *conn, const dal_request *request, dal_error *failure, dal_error *err);
+/* Takes the failure of a fetch into the connection's own state. */
+void dal__conn_fail_row(dal_conn *conn, dal_error *failure);
+/* The same of a discard, which left it in conn->scratch. */
+void dal__conn_fail_discard(dal_conn *conn);
+/* Refuses a fetch of rows that ended before their end. */
+dal_status dal__conn_refuse_rows(dal_conn *conn, dal_error *err);
 /* Fills an error of the library's own, with nothing sent. */
 dal_status dal__conn_refuse(dal_conn *conn, dal_error_class error_class, const char *what, dal_error *err);
 /* Before a statement is sent: what it is decides what the loss of an answer means. */
@@ -149,6 +159,29 @@ void dal__conn_flight_stop(dal_conn *conn);
 dal_status dal__conn_add_pending(dal_conn *conn, size_t at, const dal_request *request, dal_error *err);
 /* Forgets what waits from `from` on. */
 void dal__conn_drop_pending(dal_conn *conn, size_t from);
+/*
+ * Cursors side by side, where the driver can: while one is open, another statement is run in a window. In it the
+ * connection is as if nothing were open.
+ */
+typedef struct dal__conn_window {
+        dal__conn_cursor *cursor; /* for the statement's rows */
+        dal_rows rows;            /* the connection's own cursor, and what is known of it */
+        dal_deadline rows_deadline;
+        bool rows_open, rows_complete, rows_failed, wrote;
+} dal__conn_window;
+bool dal__conn_has_windows(const dal_conn *conn);
+dal_status dal__conn_open_window(dal_conn *conn, bool for_rows, dal__conn_window *window, dal_error *err);
+/*
+ * With the status of the statement that ran in it; gives its rows, or without `rows_out` counts them, so that *result has
+ * none.
+ */
+dal_status dal__conn_close_window(dal_conn *conn, dal__conn_window *window, dal_status s, dal_result *result,
+                                  dal_deadline deadline, dal_rows **rows_out, dal_error *err);
+/* Ends all that are open. */
+void dal__conn_end_cursors(dal_conn *conn);
+/* Frees them, before the driver's state goes. */
+void dal__conn_free_cursors(dal_conn *conn);
+
 /* What makes the connection's own cursor one; set once. */
 void dal__conn_init_rows(dal_conn *conn);
 /* Makes the current result the connection's cursor. */

@@ -132,7 +132,7 @@ dal_status dal_conn_begin(dal_conn *conn, dal_isolation isolation, bool read_onl
                           dal_error *err)
 {
         dal_request request;
-        dal_status s = dal__conn_check_usable(conn, deadline, err);
+        dal_status s = dal__conn_check_alone(conn, deadline, err);
 
         if (s)
                 return s;
@@ -417,9 +417,9 @@ dal_status dal__conn_savepoint(dal_conn *conn, uint32_t number, dal_error *err)
         if (s)
                 return s;
         /* Undoing the savepoint would end the cursor without a word. */
-        if (conn->rows_open)
-                return dal__conn_refuse(conn, DAL_CLASS_BUSY, "close the open rows of the last query first",
-                                        err);
+        if (conn->rows_open || (conn->effects & DAL__EFFECT_CURSORS))
+                return dal__conn_refuse(conn, DAL_CLASS_BUSY,
+                                        "rows are open: close them, or read them to the end, first", err);
         savepoint_request(&request, DAL_REQUEST_SAVEPOINT, number);
         return dal__conn_add_pending(conn, conn->n_pending, &request, err);
 }

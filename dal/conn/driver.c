@@ -22,6 +22,10 @@ dal_status dal_driver_check(const dal_driver *driver, dal_error *err)
                 return dal_error_set(err, DAL_CLASS_ARGUMENT, "a driver has no name");
 
         /* The later lines win, so that the first thing missing is the one named. */
+        if (!driver->drop && (driver->caps & DAL_CAP_CURSORS))
+                missing = "drop";
+        if (!driver->swap && (driver->caps & DAL_CAP_CURSORS))
+                missing = "swap";
         if (!driver->info)
                 missing = "info";
         if (!driver->tx_state)
@@ -48,6 +52,8 @@ dal_status dal_driver_check(const dal_driver *driver, dal_error *err)
                 return dal_error_set(err, DAL_CLASS_ARGUMENT, "driver %s: the slot \"%s\" is required",
                                      driver->name, missing);
 
+        if (driver->aside_size == 0 && (driver->caps & DAL_CAP_CURSORS))
+                missing = "aside_size";
         if (driver->max_params == 0)
                 missing = "max_params";
         if (driver->conn_size == 0)

@@ -26,7 +26,8 @@ typedef struct dal__cached_stmt {
 #define DAL__EFFECT_SESSION 0x1u /* changes the session: SET, advisory locks, temporary tables and the like */
 #define DAL__EFFECT_SCHEMA                                                                                   \
         0x2u /* changes what other statements were prepared for: CREATE, ALTER, DROP and the like */
-#define DAL__EFFECT_WAITS 0x4u /* did so in a transaction that is still open */
+#define DAL__EFFECT_WAITS   0x4u /* did so in a transaction that is still open */
+#define DAL__EFFECT_CURSORS 0x8u /* of a connection only: a further cursor is open, see conn_cursors.c */
 
 typedef struct dal__stmt_cache {
         const dal_driver *driver;

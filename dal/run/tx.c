@@ -82,7 +82,7 @@ dal_status dal_tx_query(dal_tx *tx, const dal_stmt *stmt, dal_params params, dal
                 return s;
         s = dal_conn_query(tx->conn, stmt, params, tx->deadline, out, &failure);
         if (s == DAL_OK)
-                dal__conn_set_rows_shard(tx->conn, tx->shard);
+                dal__conn_set_rows_shard(*out, tx->shard);
         return note(tx, s, &failure, err);
 }
 
@@ -120,7 +120,7 @@ dal_status dal_tx_query_dynamic(dal_tx *tx, const char *sql, dal_params params, 
                 return s;
         s = dal_conn_query_dynamic(tx->conn, sql, params, tx->deadline, out, &failure);
         if (s == DAL_OK)
-                dal__conn_set_rows_shard(tx->conn, tx->shard);
+                dal__conn_set_rows_shard(*out, tx->shard);
         return note(tx, s, &failure, err);
 }
 

@@ -254,7 +254,7 @@ static dal_status fake_end_session(void *state, uint64_t session_id, uint32_t mi
 static const dal_driver fake_driver = {
         .struct_size = sizeof(dal_driver),
         .caps = DAL_CAP_PIPELINE | DAL_CAP_SAVEPOINT | DAL_CAP_RETURNING | DAL_CAP_TX_DDL | DAL_CAP_UINT64 |
-                DAL_CAP_NAN,
+                DAL_CAP_NAN | DAL_CAP_CURSORS,
         .name = "fake",
         .schemes = "fake",
         .keys = "fake",
@@ -263,7 +263,11 @@ static const dal_driver fake_driver = {
         .max_params = 65535,
         .open = fake_open,
         FAKE_SLOTS,
-        .run = dal__fake_run, /* optional: the other kind shows how it is without */
+        /* Optional: the other kind shows how it is without. */
+        .run = dal__fake_run,
+        .aside_size = sizeof(fake_aside),
+        .swap = dal__fake_swap,
+        .drop = dal__fake_drop,
 };
 
 static const dal_driver fakemodal_driver = {

@@ -63,6 +63,12 @@ typedef struct fake_answer {
         char line[32]; /* beginning of the journal line, for faults at FETCH */
 } fake_answer;
 
+/* An answer set aside. */
+typedef struct fake_aside {
+        fake_answer answer;
+        bool independent;
+} fake_aside;
+
 struct fake_conn {
         dal_fake_server *server; /* NULL while closed */
         fake_conn *next;         /* in the server's list */
@@ -165,6 +171,8 @@ dal_driver_discard_fn dal__fake_discard;
 dal_driver_run_fn dal__fake_run;
 dal_driver_column_fn dal__fake_column;
 dal_driver_stmt_close_fn dal__fake_stmt_close;
+dal_driver_swap_fn dal__fake_swap;
+dal_driver_drop_fn dal__fake_drop;
 void dal__fake_answer_clear(dal_fake_server *server, fake_answer *answer);
 
 /* execute.c: what the server does with one request */

@@ -232,3 +232,25 @@ void dal__fake_stmt_close(void *state, dal_driver_stmt *stmt)
         (void)state;
         own->prepared = false;
 }
+
+dal_status dal__fake_swap(void *state, void *memory, dal_error *err)
+{
+        fake_conn *conn = state;
+        fake_aside *aside = memory, now = *aside;
+
+        (void)err;
+        *aside = (fake_aside){conn->answer, conn->independent};
+        conn->answer = now.answer;
+        conn->independent = now.independent;
+        return DAL_OK;
+}
+
+void dal__fake_drop(void *state, void *memory)
+{
+        fake_conn *conn = state;
+        fake_aside *aside = memory;
+
+        dal__fake_answer_clear(conn->server, &aside->answer);
+        dal_mem_free(aside->answer.rows);
+        memset(aside, 0, sizeof *aside);
+}

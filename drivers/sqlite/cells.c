@@ -68,54 +68,78 @@ static dal__sqlite_kind kind_of(const char *declared)
 static void use_kinds(dal__sqlite_conn *conn, const uint8_t *kinds, uint32_t n)
 {
         for (uint32_t i = 0; i < n; i++) {
-                conn->cells[i].flags = kinds[i] == DAL__SQLITE_KIND_UNTYPED ? DAL_VALUE_UNTYPED : 0;
-                conn->cells[i].reserved = 0;
-                conn->cells[i].type_id = 0;
+                conn->cur.cells[i].flags = kinds[i] == DAL__SQLITE_KIND_UNTYPED ? DAL_VALUE_UNTYPED : 0;
+                conn->cur.cells[i].reserved = 0;
+                conn->cur.cells[i].type_id = 0;
         }
-        conn->kinds = kinds;
-        conn->n_columns = n;
+        conn->cur.kinds = kinds;
+        conn->cur.n_columns = n;
 }
 
-/* Works out the columns of the current result; the schema may have changed since the last execution. */
+bool dal__sqlite_reserve_kinds(dal__sqlite_cursor *cur, size_t n)
+{
+        uint8_t *kinds;
+
+        if (n <= cur->wide_capacity)
+                return true;
+        kinds = dal_mem_resize(cur->wide_kinds, n, sizeof *kinds);
+        if (!kinds)
+                return false;
+        cur->wide_kinds = kinds;
+        cur->wide_capacity = n;
+        return true;
+}
+
+/*
+ * Never less than any result of the connection had: a statement knows a place for its cells by the address, at which a
+ * smaller one must not come to stand.
+ */
+static bool reserve_cells(dal__sqlite_conn *conn, uint32_t n)
+{
+        dal_value *cells;
+
+        if (n <= conn->cur.cells_capacity)
+                return true;
+        if (conn->most_columns < n)
+                conn->most_columns = n;
+        cells = dal_mem_resize(conn->cur.cells, conn->most_columns, sizeof *cells);
+        if (!cells)
+                return false;
+        conn->cur.cells = cells;
+        conn->cur.cells_capacity = conn->most_columns;
+        return true;
+}
+
+/* The schema may have changed since the last execution, and the cells may stand in another place. */
 dal_status dal__sqlite_describe(dal__sqlite_conn *conn, dal__sqlite_stmt *stmt, dal_error *err)
 {
-        uint32_t n = (uint32_t)sqlite3_column_count(conn->cursor);
+        uint32_t n = (uint32_t)sqlite3_column_count(conn->cur.handle);
         int n_reprepared = 0;
         uint8_t *kinds;
 
         if (stmt) {
-                n_reprepared = sqlite3_stmt_status(conn->cursor, SQLITE_STMTSTATUS_REPREPARE, 0);
-                if (stmt->kinds_known && stmt->n_reprepared == n_reprepared && stmt->n_columns == n) {
+                n_reprepared = sqlite3_stmt_status(conn->cur.handle, SQLITE_STMTSTATUS_REPREPARE, 0);
+                if (stmt->n_columns == n && stmt->n_reprepared == n_reprepared &&
+                    stmt->cells == conn->cur.cells) {
                         use_kinds(conn, stmt->kinds, n);
                         return DAL_OK;
                 }
         }
-        if (n > conn->cells_capacity) {
-                dal_value *cells = dal_mem_resize(conn->cells, n, sizeof *cells);
-
-                if (!cells)
-                        return dal__sqlite_no_memory(err);
-                conn->cells = cells;
-                conn->cells_capacity = n;
-        }
+        if (!reserve_cells(conn, n))
+                return dal__sqlite_no_memory(err);
         if (stmt && n <= DAL__SQLITE_KINDS_KEPT) {
                 kinds = stmt->kinds;
         } else {
-                if (n > conn->wide_capacity) {
-                        kinds = dal_mem_resize(conn->wide_kinds, n, sizeof *kinds);
-                        if (!kinds)
-                                return dal__sqlite_no_memory(err);
-                        conn->wide_kinds = kinds;
-                        conn->wide_capacity = n;
-                }
-                kinds = conn->wide_kinds;
+                if (!dal__sqlite_reserve_kinds(&conn->cur, n))
+                        return dal__sqlite_no_memory(err);
+                kinds = conn->cur.wide_kinds;
         }
         for (uint32_t i = 0; i < n; i++)
-                kinds[i] = (uint8_t)kind_of(sqlite3_column_decltype(conn->cursor, (int)i));
+                kinds[i] = (uint8_t)kind_of(sqlite3_column_decltype(conn->cur.handle, (int)i));
         if (stmt) {
-                stmt->kinds_known = n <= DAL__SQLITE_KINDS_KEPT;
+                stmt->n_columns = n <= DAL__SQLITE_KINDS_KEPT ? n : 0;
                 stmt->n_reprepared = n_reprepared;
-                stmt->n_columns = n;
+                stmt->cells = conn->cur.cells;
         }
         use_kinds(conn, kinds, n);
         return DAL_OK;
@@ -216,11 +240,11 @@ static inline bool fill_cell(dal_value *cell, sqlite3_value *value, dal__sqlite_
 
 dal_status dal__sqlite_fill_cells(dal__sqlite_conn *conn, dal_error *err)
 {
-        sqlite3_stmt *cursor = conn->cursor;
-        const uint8_t *kinds = conn->kinds;
-        dal_value *cell = conn->cells;
+        sqlite3_stmt *cursor = conn->cur.handle;
+        const uint8_t *kinds = conn->cur.kinds;
+        dal_value *cell = conn->cur.cells;
 
-        for (int i = 0, n = (int)conn->n_columns; i < n; i++, cell++)
+        for (int i = 0, n = (int)conn->cur.n_columns; i < n; i++, cell++)
                 if (!fill_cell(cell, sqlite3_column_value(cursor, i), (dal__sqlite_kind)kinds[i]))
                         return dal__sqlite_no_memory(err);
         return DAL_OK;
@@ -236,20 +260,20 @@ static bool is_span(const dal_value *v)
 /* Appends the current row: its cells, then the bytes they point to. */
 static dal_status keep_row(dal__sqlite_conn *conn, dal_error *err)
 {
-        dal__sqlite_bytes *rows = &conn->rows;
-        size_t head = conn->n_columns * sizeof(dal_value);
+        dal__sqlite_bytes *rows = &conn->cur.rows;
+        size_t head = conn->cur.n_columns * sizeof(dal_value);
         size_t size = head;
         char *to;
 
-        for (uint32_t i = 0; i < conn->n_columns; i++)
-                if (is_span(&conn->cells[i]))
-                        size += conn->cells[i].as.span.size;
+        for (uint32_t i = 0; i < conn->cur.n_columns; i++)
+                if (is_span(&conn->cur.cells[i]))
+                        size += conn->cur.cells[i].as.span.size;
         if (!dal__sqlite_bytes_reserve(rows, rows->size + size))
                 return dal__sqlite_no_memory(err);
-        memcpy(rows->data + rows->size, conn->cells, head);
+        memcpy(rows->data + rows->size, conn->cur.cells, head);
         to = rows->data + rows->size + head;
-        for (uint32_t i = 0; i < conn->n_columns; i++) {
-                const dal_value *cell = &conn->cells[i];
+        for (uint32_t i = 0; i < conn->cur.n_columns; i++) {
+                const dal_value *cell = &conn->cur.cells[i];
 
                 if (!is_span(cell) || cell->as.span.size == 0)
                         continue;
@@ -263,18 +287,18 @@ static dal_status keep_row(dal__sqlite_conn *conn, dal_error *err)
 /* Delivers the next kept row. */
 void dal__sqlite_take_row(dal__sqlite_conn *conn)
 {
-        size_t head = conn->n_columns * sizeof(dal_value);
-        const char *from = conn->rows.data + conn->i_rows;
+        size_t head = conn->cur.n_columns * sizeof(dal_value);
+        const char *from = conn->cur.rows.data + conn->cur.i_rows;
 
-        memcpy(conn->cells, from, head);
+        memcpy(conn->cur.cells, from, head);
         from += head;
-        for (uint32_t i = 0; i < conn->n_columns; i++) {
-                if (!is_span(&conn->cells[i]))
+        for (uint32_t i = 0; i < conn->cur.n_columns; i++) {
+                if (!is_span(&conn->cur.cells[i]))
                         continue;
-                conn->cells[i].as.span.ptr = from;
-                from += conn->cells[i].as.span.size;
+                conn->cur.cells[i].as.span.ptr = from;
+                from += conn->cur.cells[i].as.span.size;
         }
-        conn->i_rows = (size_t)(from - conn->rows.data);
+        conn->cur.i_rows = (size_t)(from - conn->cur.rows.data);
 }
 
 /*
@@ -285,15 +309,15 @@ dal_status dal__sqlite_keep_rows(dal__sqlite_conn *conn, int *rc_out, dal_error 
 {
         dal_status s = DAL_OK;
 
-        conn->rows.size = 0;
-        conn->i_rows = 0;
+        conn->cur.rows.size = 0;
+        conn->cur.i_rows = 0;
         while (*rc_out == SQLITE_ROW && s == DAL_OK) {
                 s = dal__sqlite_fill_cells(conn, err);
                 if (s == DAL_OK)
                         s = keep_row(conn, err);
                 if (s == DAL_OK)
-                        *rc_out = sqlite3_step(conn->cursor);
+                        *rc_out = sqlite3_step(conn->cur.handle);
         }
-        conn->buffered = true;
+        conn->cur.buffered = true;
         return s;
 }

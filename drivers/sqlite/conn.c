@@ -354,10 +354,10 @@ static void close_conn(void *state)
         }
         dal_mem_free(conn->path);
         dal_mem_free(conn->pending);
-        dal_mem_free(conn->wide_kinds);
-        dal_mem_free(conn->cells);
-        dal_mem_free(conn->bound.data);
-        dal_mem_free(conn->rows.data);
+        dal_mem_free(conn->cur.wide_kinds);
+        dal_mem_free(conn->cur.cells);
+        dal_mem_free(conn->cur.bound.data);
+        dal_mem_free(conn->cur.rows.data);
         memset(conn, 0, sizeof *conn);
 }
 
@@ -445,7 +445,7 @@ static void info(void *state, dal_driver_info *out)
 
 static const dal_driver driver = {
         .struct_size = sizeof(dal_driver),
-        .caps = DAL_CAP_SAVEPOINT | DAL_CAP_RETURNING | DAL_CAP_TX_DDL | DAL_CAP_EMBEDDED,
+        .caps = DAL_CAP_SAVEPOINT | DAL_CAP_RETURNING | DAL_CAP_TX_DDL | DAL_CAP_EMBEDDED | DAL_CAP_CURSORS,
         .name = "sqlite",
         .schemes = "sqlite",
         .keys = "mode",
@@ -470,6 +470,9 @@ static const dal_driver driver = {
         .tx_state = tx_state,
         .stmt_close = dal__sqlite_stmt_close,
         .info = info,
+        .aside_size = sizeof(dal__sqlite_aside),
+        .swap = dal__sqlite_swap,
+        .drop = dal__sqlite_drop,
 };
 
 const dal_driver *dal_driver_sqlite(void)

@@ -47,9 +47,9 @@ typedef enum dal__sqlite_command {
 
 typedef struct dal__sqlite_stmt {
         sqlite3_stmt *handle;
-        bool kinds_known;
-        int n_reprepared; /* SQLite's count when the kinds were worked out */
-        uint32_t n_columns;
+        const dal_value *cells; /* where those of its last result stood: large enough for it */
+        int n_reprepared;       /* SQLite's count when the kinds were worked out */
+        uint32_t n_columns;     /* then; 0: the kinds are not known */
         uint8_t kinds[DAL__SQLITE_KINDS_KEPT];
 } dal__sqlite_stmt;
 
@@ -64,6 +64,37 @@ typedef struct dal__sqlite_bytes {
         size_t size;
         size_t capacity;
 } dal__sqlite_bytes;
+
+/* A result that is being read. */
+typedef struct dal__sqlite_cursor {
+        sqlite3_stmt *handle;
+        dal__sqlite_stmt *stmt;  /* that keeps the handle; NULL: it goes with the result */
+        dal__sqlite_stmt *owner; /* that gets it back then, unless it has another one by now */
+        bool row_ready;          /* stepped to, but not fetched yet */
+        bool done;
+        uint64_t flush; /* its number; 0: a failure is no matter to later requests */
+        uint32_t n_columns;
+        const uint8_t *kinds;
+        uint8_t *wide_kinds; /* for more than DAL__SQLITE_KINDS_KEPT columns and without `stmt` */
+        size_t wide_capacity;
+        dal_value *cells;
+        size_t cells_capacity;
+        dal__sqlite_bytes bound; /* parameters that must outlive their request */
+        dal__sqlite_bytes rows;  /* whole result of a write with RETURNING in autocommit */
+        size_t i_rows;           /* next byte of it to deliver */
+        bool buffered;
+} dal__sqlite_cursor;
+
+/* What the core keeps for a result set aside: its cursor, and what SQLite's handlers have to know of its statement. */
+typedef struct dal__sqlite_aside {
+        struct dal__sqlite_aside *next; /* of the connection */
+        bool linked;
+        dal__sqlite_cursor cur;
+        dal_deadline statement_deadline;
+        dal_deadline lock_deadline;
+        dal__sqlite_stop stop;
+        bool may_interrupt;
+} dal__sqlite_aside;
 
 typedef struct dal__sqlite_conn {
         sqlite3 *db;
@@ -95,22 +126,9 @@ typedef struct dal__sqlite_conn {
         uint64_t flush;        /* number of the flush being collected, from 1 */
         uint64_t failed_flush; /* its later requests are not executed */
 
-        /* The current result. */
-        sqlite3_stmt *cursor;
-        bool cursor_temporary; /* finalized instead of reset */
-        bool row_ready;        /* stepped to, but not fetched yet */
-        bool cursor_done;
-        uint64_t cursor_flush;
-        uint32_t n_columns;
-        const uint8_t *kinds;
-        uint8_t *wide_kinds; /* for more than DAL__SQLITE_KINDS_KEPT columns and temporary statements */
-        size_t wide_capacity;
-        dal_value *cells;
-        size_t cells_capacity;
-        dal__sqlite_bytes bound; /* parameters that must outlive their request */
-        dal__sqlite_bytes rows;  /* whole result of a write with RETURNING in autocommit */
-        size_t i_rows;           /* next byte of it to deliver */
-        bool buffered;
+        dal__sqlite_cursor cur; /* the current result */
+        dal__sqlite_aside *asides;
+        uint32_t most_columns; /* that a result of this connection had */
 } dal__sqlite_conn;
 
 /* conn.c */
@@ -142,16 +160,26 @@ dal_driver_stmt_close_fn dal__sqlite_stmt_close;
 /* Ends the current result; a read lock it held is given up. */
 void dal__sqlite_cursor_close(dal__sqlite_conn *conn);
 
+/* aside.c */
+dal_driver_swap_fn dal__sqlite_swap;
+dal_driver_drop_fn dal__sqlite_drop;
+/* Ends a handle that goes with its result. */
+void dal__sqlite_give_back(dal__sqlite_cursor *cur);
+/* A statement is closed: what it lent won't come back to it. */
+void dal__sqlite_forget_owner(dal__sqlite_conn *conn, const dal__sqlite_stmt *stmt);
+
 /* cells.c */
 bool dal__sqlite_bytes_reserve(dal__sqlite_bytes *bytes, size_t size);
 void dal__sqlite_bytes_release(dal__sqlite_bytes *bytes);
+/* Makes room for some more kinds. */
+bool dal__sqlite_reserve_kinds(dal__sqlite_cursor *cur, size_t n);
 /* Works out the columns of the current result; `stmt` is NULL for a temporary statement. */
 dal_status dal__sqlite_describe(dal__sqlite_conn *conn, dal__sqlite_stmt *stmt, dal_error *err);
-/* Fills conn->cells from the row stepped to. */
+/* Fills the cells from the row stepped to. */
 dal_status dal__sqlite_fill_cells(dal__sqlite_conn *conn, dal_error *err);
 /* Steps to the end and keeps all rows; *rc_out is the last step's code. */
 dal_status dal__sqlite_keep_rows(dal__sqlite_conn *conn, int *rc_out, dal_error *err);
-/* Fills conn->cells from the next kept row. */
+/* Fills the cells from the next kept row. */
 void dal__sqlite_take_row(dal__sqlite_conn *conn);
 
 /* error.c */

@@ -6,17 +6,17 @@
 
 void dal__sqlite_cursor_close(dal__sqlite_conn *conn)
 {
-        if (!conn->cursor)
+        if (!conn->cur.handle)
                 return;
-        if (conn->cursor_temporary)
-                (void)sqlite3_finalize(conn->cursor);
-        else if (!conn->cursor_done)
-                (void)sqlite3_reset(conn->cursor);
-        conn->cursor = NULL;
-        conn->row_ready = false;
-        conn->buffered = false;
-        dal__sqlite_bytes_release(&conn->bound);
-        dal__sqlite_bytes_release(&conn->rows);
+        if (!conn->cur.stmt)
+                dal__sqlite_give_back(&conn->cur);
+        else if (!conn->cur.done)
+                (void)sqlite3_reset(conn->cur.handle);
+        conn->cur.handle = NULL;
+        conn->cur.row_ready = false;
+        conn->cur.buffered = false;
+        dal__sqlite_bytes_release(&conn->cur.bound);
+        dal__sqlite_bytes_release(&conn->cur.rows);
 }
 
 /* ---- the queue ---- */
@@ -99,9 +99,9 @@ static const char *kept(dal__sqlite_conn *conn, bool keep, const char *ptr, size
 
         if (!keep || size == 0)
                 return ptr;
-        copy = conn->bound.data + conn->bound.size;
+        copy = conn->cur.bound.data + conn->cur.bound.size;
         memcpy(copy, ptr, size);
-        conn->bound.size += size;
+        conn->cur.bound.size += size;
         return copy;
 }
 
@@ -149,8 +149,8 @@ static inline dal_status bind_params(dal__sqlite_conn *conn, sqlite3_stmt *handl
 {
         size_t size = keep ? size_to_keep(params) : 0;
 
-        conn->bound.size = 0;
-        if (size > 0 && !dal__sqlite_bytes_reserve(&conn->bound, size))
+        conn->cur.bound.size = 0;
+        if (size > 0 && !dal__sqlite_bytes_reserve(&conn->cur.bound, size))
                 return dal__sqlite_no_memory(err);
         for (size_t i = 0; i < params->n_values; i++) {
                 const dal_value *v = &params->values[i];
@@ -216,7 +216,7 @@ static void report_write(dal__sqlite_conn *conn, int64_t total_before, dal_resul
 static void undo_write(dal__sqlite_conn *conn)
 {
         sqlite3_interrupt(conn->db);
-        (void)sqlite3_step(conn->cursor);
+        (void)sqlite3_step(conn->cur.handle);
 }
 
 /* Before a write; what it reports afterwards is told by the difference. */
@@ -230,10 +230,10 @@ static inline dal_status begin_write(dal__sqlite_conn *conn, int64_t *total_befo
         return DAL_OK;
 }
 
-/* Runs the bound statement in conn->cursor, which gives no rows, and resets it. */
+/* Runs the bound statement, which gives no rows, and resets it. */
 static inline dal_status run_alone(dal__sqlite_conn *conn, dal_result *out, dal_error *err)
 {
-        sqlite3_stmt *handle = conn->cursor;
+        sqlite3_stmt *handle = conn->cur.handle;
         bool is_write = !sqlite3_stmt_readonly(handle);
         int64_t total_before = 0;
         dal_status s;
@@ -243,7 +243,7 @@ static inline dal_status run_alone(dal__sqlite_conn *conn, dal_result *out, dal_
                 return s;
         rc = sqlite3_step(handle);
         if (rc == SQLITE_DONE) {
-                conn->cursor_done = true;
+                conn->cur.done = true;
                 rc = sqlite3_reset(handle);
         }
         if (rc != SQLITE_OK)
@@ -255,11 +255,11 @@ static inline dal_status run_alone(dal__sqlite_conn *conn, dal_result *out, dal_
         return DAL_OK;
 }
 
-/* Steps the bound statement in conn->cursor for the first time. */
+/* Steps the bound statement for the first time. */
 DAL_NOINLINE static dal_status run_cursor(dal__sqlite_conn *conn, dal__sqlite_stmt *stmt, dal_result *out,
                                           dal_error *err)
 {
-        bool is_write = !sqlite3_stmt_readonly(conn->cursor), commits;
+        bool is_write = !sqlite3_stmt_readonly(conn->cur.handle), commits;
         bool in_tx = conn->in_tx;
         int64_t total_before = 0;
         dal_status s;
@@ -267,13 +267,13 @@ DAL_NOINLINE static dal_status run_cursor(dal__sqlite_conn *conn, dal__sqlite_st
 
         if (is_write && (s = begin_write(conn, &total_before, err)))
                 return s;
-        rc = sqlite3_step(conn->cursor);
+        rc = sqlite3_step(conn->cur.handle);
         if (rc != SQLITE_ROW && rc != SQLITE_DONE)
                 return dal__sqlite_fail(conn, rc, err);
         commits = is_write && rc == SQLITE_ROW && sqlite3_get_autocommit(conn->db);
         s = dal__sqlite_describe(conn, stmt, err);
         out->has_rows = true;
-        out->n_columns = conn->n_columns;
+        out->n_columns = conn->cur.n_columns;
         if (s == DAL_OK && commits)
                 s = dal__sqlite_keep_rows(conn, &rc, err);
         if (s != DAL_OK) {
@@ -283,10 +283,10 @@ DAL_NOINLINE static dal_status run_cursor(dal__sqlite_conn *conn, dal__sqlite_st
         }
         if (rc != SQLITE_ROW && rc != SQLITE_DONE)
                 return dal__sqlite_fail(conn, rc, err);
-        conn->row_ready = rc == SQLITE_ROW;
+        conn->cur.row_ready = rc == SQLITE_ROW;
         if (rc == SQLITE_DONE) {
-                rc = sqlite3_reset(conn->cursor);
-                conn->cursor_done = true;
+                rc = sqlite3_reset(conn->cur.handle);
+                conn->cur.done = true;
                 if (rc != SQLITE_OK)
                         return dal__sqlite_fail(conn, rc, err);
         }
@@ -304,16 +304,16 @@ static inline dal_status execute_handle(dal__sqlite_conn *conn, dal__sqlite_stmt
         bool gives_rows = sqlite3_column_count(handle) > 0;
         dal_status s;
 
-        conn->cursor = handle;
-        conn->cursor_temporary = stmt == NULL;
-        conn->cursor_done = false;
+        conn->cur.handle = handle;
+        conn->cur.stmt = stmt;
+        conn->cur.done = false;
         s = bind_params(conn, handle, &request->params, gives_rows, err);
         if (s == DAL_OK && !gives_rows)
                 s = run_alone(conn, out, err);
         else if (s == DAL_OK)
                 s = run_cursor(conn, stmt, out, err);
         if (s == DAL_OK && stmt && !gives_rows)
-                conn->cursor = NULL; /* it was reset, and nothing was kept for it */
+                conn->cur.handle = NULL; /* it was reset, and nothing was kept for it */
         else if (s != DAL_OK || !gives_rows)
                 dal__sqlite_cursor_close(conn);
         return s;
@@ -349,6 +349,7 @@ static dal_status execute_statement(dal__sqlite_conn *conn, const dal_request *r
                                 stmt->handle = NULL;
                                 return s;
                         }
+                        stmt->n_columns = 0;
                 }
                 handle = stmt->handle;
         } else {
@@ -376,17 +377,17 @@ static dal_status execute_script(dal__sqlite_conn *conn, const dal_request *requ
                 bool in_tx = conn->in_tx;
                 int rc;
 
-                s = prepare(conn, text, (size_t)(end - text), 0, &conn->cursor, &text, err);
-                if (s != DAL_OK || !conn->cursor)
+                s = prepare(conn, text, (size_t)(end - text), 0, &conn->cur.handle, &text, err);
+                if (s != DAL_OK || !conn->cur.handle)
                         continue; /* the end, or a comment alone */
-                conn->cursor_temporary = true;
-                conn->cursor_done = false;
+                conn->cur.stmt = NULL;
+                conn->cur.done = false;
                 conn->may_interrupt = true; /* the statement before may have committed */
-                if (conn->read_only && !sqlite3_stmt_readonly(conn->cursor)) {
+                if (conn->read_only && !sqlite3_stmt_readonly(conn->cur.handle)) {
                         s = dal_error_set(err, DAL_CLASS_READ_ONLY_TX, "a write in a read-only transaction");
                 } else {
                         do
-                                rc = sqlite3_step(conn->cursor);
+                                rc = sqlite3_step(conn->cur.handle);
                         while (rc == SQLITE_ROW);
                         if (rc != SQLITE_DONE)
                                 s = dal__sqlite_fail(conn, rc, err);
@@ -458,7 +459,7 @@ dal_status dal__sqlite_result(void *state, dal_deadline deadline, dal_result *ou
         } else {
                 dal__sqlite_arm(conn, deadline);
                 /* A failure between the rows of what is independent is no matter to those behind it. */
-                conn->cursor_flush = pending.request->independent ? 0 : pending.flush;
+                conn->cur.flush = pending.request->independent ? 0 : pending.flush;
                 s = execute(conn, pending.request, out, err);
         }
         if (s != DAL_OK && !pending.request->independent)
@@ -469,11 +470,11 @@ dal_status dal__sqlite_result(void *state, dal_deadline deadline, dal_result *ou
 /* The first row is at hand when the statement was stepped; what is wrong with it is told when it is fetched. */
 static void give_first(dal__sqlite_conn *conn, dal_result *out)
 {
-        if (!conn->row_ready) {
-                out->complete = conn->cursor_done && !conn->buffered;
-        } else if (!conn->buffered && dal__sqlite_fill_cells(conn, NULL) == DAL_OK) {
-                conn->row_ready = false;
-                out->first = conn->cells;
+        if (!conn->cur.row_ready) {
+                out->complete = conn->cur.done && !conn->cur.buffered;
+        } else if (!conn->cur.buffered && dal__sqlite_fill_cells(conn, NULL) == DAL_OK) {
+                conn->cur.row_ready = false;
+                out->first = conn->cur.cells;
         }
 }
 
@@ -484,11 +485,11 @@ dal_status dal__sqlite_run(void *state, const dal_request *request, dal_deadline
         dal__sqlite_stmt *stmt = request->stmt->state;
         dal_status s;
 
-        if (conn->cursor)
+        if (conn->cur.handle)
                 dal__sqlite_cursor_close(conn);
         /* A cancel that came too late for the last flush is void. */
         atomic_store_explicit(&conn->cancel, false, memory_order_relaxed);
-        conn->cursor_flush = 0; /* a failure between its rows is no matter to later requests */
+        conn->cur.flush = 0; /* a failure between its rows is no matter to later requests */
         if (dal_clock_passed(deadline)) {
                 s = dal_error_set(err, DAL_CLASS_DEADLINE, "the deadline had passed before SQLite was asked");
                 err->not_sent = true;
@@ -507,11 +508,11 @@ dal_status dal__sqlite_run(void *state, const dal_request *request, dal_deadline
 /* Where there is nothing to step. */
 DAL_NOINLINE static dal_status fetch_kept(dal__sqlite_conn *conn, const dal_value **cells_out, dal_error *err)
 {
-        if (!conn->cursor)
+        if (!conn->cur.handle)
                 return dal_error_set(err, DAL_CLASS_STATE, "no rows are open");
-        if (conn->buffered && conn->i_rows < conn->rows.size) {
+        if (conn->cur.buffered && conn->cur.i_rows < conn->cur.rows.size) {
                 dal__sqlite_take_row(conn);
-                *cells_out = conn->cells;
+                *cells_out = conn->cur.cells;
         }
         return DAL_OK;
 }
@@ -523,28 +524,28 @@ dal_status dal__sqlite_fetch(void *state, dal_deadline deadline, const dal_value
         int rc;
 
         *cells_out = NULL;
-        if (!conn->cursor || conn->buffered || conn->cursor_done)
+        if (!conn->cur.handle || conn->cur.buffered || conn->cur.done)
                 return fetch_kept(conn, cells_out, err);
-        if (!conn->row_ready) {
+        if (!conn->cur.row_ready) {
                 conn->deadline = deadline;
-                rc = sqlite3_step(conn->cursor);
+                rc = sqlite3_step(conn->cur.handle);
                 if (rc == SQLITE_DONE) {
                         /* Only a reset gives the read lock up. The column names stay. */
-                        (void)sqlite3_reset(conn->cursor);
-                        conn->cursor_done = true;
+                        (void)sqlite3_reset(conn->cur.handle);
+                        conn->cur.done = true;
                         return DAL_OK;
                 }
                 if (rc != SQLITE_ROW) {
                         s = dal__sqlite_fail(conn, rc, err);
-                        conn->failed_flush = conn->cursor_flush;
+                        conn->failed_flush = conn->cur.flush;
                         dal__sqlite_cursor_close(conn);
                         return s;
                 }
         }
-        conn->row_ready = false;
+        conn->cur.row_ready = false;
         s = dal__sqlite_fill_cells(conn, err);
         if (s == DAL_OK)
-                *cells_out = conn->cells;
+                *cells_out = conn->cur.cells;
         return s;
 }
 
@@ -560,7 +561,7 @@ const char *dal__sqlite_column(void *state, uint32_t i_column)
 {
         dal__sqlite_conn *conn = state;
 
-        return conn->cursor ? sqlite3_column_name(conn->cursor, (int)i_column) : NULL;
+        return conn->cur.handle ? sqlite3_column_name(conn->cur.handle, (int)i_column) : NULL;
 }
 
 void dal__sqlite_stmt_close(void *state, dal_driver_stmt *stmt)
@@ -568,9 +569,10 @@ void dal__sqlite_stmt_close(void *state, dal_driver_stmt *stmt)
         dal__sqlite_conn *conn = state;
         dal__sqlite_stmt *own = stmt->state;
 
+        dal__sqlite_forget_owner(conn, own);
         if (!own->handle)
                 return;
-        if (conn->cursor == own->handle)
+        if (conn->cur.handle == own->handle)
                 dal__sqlite_cursor_close(conn);
         (void)sqlite3_finalize(own->handle);
         memset(own, 0, sizeof *own);

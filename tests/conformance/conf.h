@@ -174,7 +174,7 @@ extern const dal_stmt conf_numbers;        /* n: rows 0 to n - 1, n at most 1000
 extern const dal_stmt conf_stream;         /* the same, streamed */
 extern const dal_stmt conf_sleep;          /* takes ten seconds */
 
-extern const struct conf_case values_conf[], statements_conf[], stale_conf[], rows_conf[], errors_conf[],
+extern const struct conf_case values_conf[], statements_conf[], stale_conf[], rows_conf[], cursors_conf[], errors_conf[],
         transactions_conf[], transactions_end_conf[], cluster_conf[], queue_conf[], batch_conf[], session_conf[],
         deadlines_conf[], contention_conf[], connect_conf[], property_conf[], paths_conf[], limits_conf[],
         modes_conf[], literals_conf[], outcome_conf[], outcome_number_conf[], bulk_conf[],

@@ -14,6 +14,7 @@ int main(int argc, char **argv)
                                                          statements_conf,
                                                          stale_conf,
                                                          rows_conf,
+                                                         cursors_conf,
                                                          errors_conf,
                                                          transactions_conf,
                                                          transactions_end_conf,

@@ -255,7 +255,7 @@ static void test_conn__a_failed_transaction_takes_nothing_but_rollback(void **st
 
 static void test_conn__an_open_cursor_refuses_other_statements_and_spoils_nothing(void **state)
 {
-        struct fixture f = open_fake(false);
+        struct fixture f = open_fake(true);
         dal_error err = DAL_ERROR_INIT;
         dal_rows *rows;
         bool found;
@@ -267,6 +267,7 @@ static void test_conn__an_open_cursor_refuses_other_statements_and_spoils_nothin
                          DAL_OK);
         assert_int_equal(dal_rows_next(rows, &found, &err), DAL_OK);
         assert_int_equal(dal_conn_exec(f.conn, &put_row, row(1), DAL_FOREVER, NULL, &err), DAL_ERR_BUSY);
+        assert_non_null(strstr(err.message, "close them, or read them to the end"));
         assert_int_equal(dal_rows_int64(rows, 0, &v, &err), DAL_OK);
         assert_int_equal(v, 1);
         dal_rows_close(rows);

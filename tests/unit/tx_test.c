@@ -278,12 +278,11 @@ static dal_status meet_refusals(dal_tx *tx, void *arg, dal_error *err)
         bool found;
         dal_status s = dal_tx_exec(tx, &put_row, ROW(1), NULL, err);
 
-        (void)arg;
         if (s == DAL_OK)
                 s = dal_tx_query(tx, &get_rows, RANGE(1, 9), &rows, err);
         if (s)
                 return s;
-        assert_int_equal(dal_tx_exec(tx, &put_row, ROW(2), NULL, &refused), DAL_ERR_BUSY);
+        assert_int_equal(dal_tx_run(tx, meet_refusals, arg, &refused), DAL_ERR_BUSY);
         assert_int_equal(refused.shard, LONE_SHARD);
         s = dal_rows_next(rows, &found, err);
         assert_true(s || found);

@@ -30,6 +30,7 @@
 
 #include <dal/clock.h>
 #include <dal/driver_bulk.h>
+#include <dal/driver_cursors.h>
 #include <dal/driver_outcome.h>
 #include <dal/driver_sql.h>
 #include <dal/dsn.h>
@@ -55,6 +56,7 @@ DAL_BEGIN_DECLS
 #define DAL_CAP_CREATE_DB  0x0200u /* CREATE DATABASE makes a further database on the same server */
 #define DAL_CAP_UNNAMED    0x0400u /* has DAL_STATEMENTS_UNNAMED */
 #define DAL_CAP_TEXT       0x0800u /* has DAL_STATEMENTS_TEXT */
+#define DAL_CAP_CURSORS    0x1000u /* results can be set aside while others are read: has `swap` and `drop` */
 
 typedef enum dal_isolation {
         DAL_ISOLATION_DEFAULT, /* the server's */
@@ -232,8 +234,7 @@ typedef struct dal_driver {
                                      for writing transactions exclude each other */
         const char *lock_share;   /* likewise for DAL_STMT_LOCK_SHARE */
         uint32_t max_params;      /* parameters in one statement */
-        size_t conn_size;
-        size_t stmt_size;
+        size_t conn_size, stmt_size, aside_size; /* bytes of the driver's; the last: see driver_cursors.h */
         dal_driver_open_fn *open;
         dal_driver_close_fn *close;
         dal_driver_reset_fn *reset;
@@ -255,6 +256,8 @@ typedef struct dal_driver {
         dal_driver_bulk_fn *bulk; /* see driver_bulk.h; NULL = none */
         uint32_t bulk_rows;       /* rows that one INSERT of a bulk load has at most; 0 = one */
         dal_driver_run_fn *run;
+        dal_driver_swap_fn *swap; /* DAL_CAP_CURSORS */
+        dal_driver_drop_fn *drop;
 } dal_driver;
 
 /**

@@ -14,9 +14,20 @@
  *
  * A query that failed leaves the caller's pointer NULL, which dal_rows_close() accepts.
  *
- * A cursor belongs to one connection: until it is closed, other statements on that connection (in that
- * transaction) are refused with DAL_ERR_BUSY, on every engine; only dal_tx_queue(), which sends nothing, is not.
- * One thread at a time may use it.
+ * A cursor belongs to one connection, and one thread at a time may use it. Until it is closed, or read to its end, other
+ * statements on that connection (in that transaction) are refused with DAL_ERR_BUSY; dal_tx_queue(), which sends
+ * nothing, is not.
+ *
+ * Where the driver has DAL_CAP_CURSORS (SQLite) statements may be run meanwhile: by dal_tx_query(), dal_tx_exec(),
+ * dal_conn_query() and dal_conn_exec(), and those made at run time. Up to DAL_ROWS_MAX_OPEN cursors are open side by
+ * side; a further one is refused with DAL_ERR_BUSY, as is all else while one is open: a nested dal_tx_run(), batches,
+ * bulk loads, scripts, dal_conn_begin(). Each cursor goes on where it was, by its own deadline, and its cells stay until
+ * its own next row. COMMIT and ROLLBACK end them all. Close each: one that was read to its end may be taken for another
+ * query. A program for every engine reads the first cursor to its end before it goes on, or joins the two queries.
+ *
+ * Whether a cursor sees what is written on its own connection while it is open is undefined on SQLite, row by row; a row
+ * that was deleted ahead of it does not come any more. What is to be changed by what was read is read first.
+ * Source: sqlite.org/isolation.html, "No Isolation Between Operations On The Same Database Connection"
  *
  * Getters convert only where nothing is lost. A NULL, a value out of range or a value of another type is an
  * error, never a default. Integers: any integer, a boolean (0 or 1), or a decimal without fraction that fits.
@@ -33,6 +44,9 @@
 DAL_BEGIN_DECLS
 
 typedef struct dal_rows dal_rows;
+
+/* Cursors open on one connection, where there may be several. */
+#define DAL_ROWS_MAX_OPEN 16u
 
 /**
  * Moves to the next row.
