@@ -57,6 +57,7 @@ struct quirks {
         uint32_t decimal_whole, decimal_scale; /* digits before and behind the point in column conf_value.n */
         uint32_t expression_types;    /* bit per dal_type: `SELECT ?` gives the parameter back as that type */
         bool untyped_parameter_fails; /* a parameter must stand where the statement gives it a type */
+        bool keeps_zero_dates;        /* a session may store what no calendar has */
         bool narrow_columns;          /* a SMALLINT column holds no more than 16 bits */
         bool text_rounds_float;       /* a FLOAT cell that travels as text has six digits */
         bool keeps_negative_zero;     /* a double column tells -0.0 from 0.0 */

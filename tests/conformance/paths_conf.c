@@ -164,7 +164,10 @@ static void make_odd_table(struct conf *c)
                 "ms TIMESTAMP(3) NULL, t TIME, t6 TIME(6), y YEAR, b BIT(10), e ENUM('sad', 'glad'), "
                 "s SET('x', 'y'), ti TINYINT, tu TINYINT UNSIGNED, su SMALLINT UNSIGNED, m MEDIUMINT, "
                 "iu INT UNSIGNED, f FLOAT, ch CHAR(5), bi BINARY(3), vb VARBINARY(9), n DECIMAL(5, 2))",
+                "DROP TABLE IF EXISTS conf_days",
+                "CREATE TABLE conf_days (d INT, day DATE)",
                 "SET sql_mode = ''",
+                "INSERT INTO conf_days SELECT d, IF(d = 5, '0000-00-00', '2026-11-21') FROM conf_digit",
                 "INSERT INTO conf_odd VALUES ('0000-00-00', '0000-00-00 00:00:00', '2026-11-00', "
                 "'2026-11-21 00:00:00', '2026-11-21 10:20:30.5', '-838:59:59', '-00:00:01.5', 2026, "
                 "b'1000000001', "
@@ -313,6 +316,34 @@ static void paths__a_zero_date_is_an_error_by_every_way(struct conf *c)
         CHECK_ALL(c, list);
 }
 
+/* The statement is run again and again, so that it is known what its rows look like before one of them is wrong. */
+static void paths__a_zero_date_is_an_error_of_its_row_alone(struct conf *c)
+{
+        static const dal_stmt days = DAL_STMT("days", "SELECT day, d FROM conf_days WHERE d >= ? ORDER BY d");
+        static const int64_t first[] = {6, 6, 5, 6, 0, 5};
+
+        if (!c->q->keeps_zero_dates)
+                return;
+        make_odd_table(c);
+        for (size_t i = 0; i < sizeof first / sizeof first[0]; i++) {
+                dal_rows *rows = NULL;
+                int64_t day = 0;
+                bool found = false;
+
+                OK(dal_conn_query(c->conn, &days, DAL_PARAMS(dal_int64(first[i])), SOON, &rows, &c->err));
+                for (int64_t d = first[i]; d < 10 && d != 5; d++) {
+                        OK(dal_rows_next(rows, &found, &c->err));
+                        assert_true(found);
+                        OK(dal_rows_date(rows, 0, &day, &c->err));
+                        OK(dal_rows_int64(rows, 1, &day, &c->err));
+                        assert_int_equal(day, d);
+                }
+                if (first[i] <= 5)
+                        FAILS(dal_rows_next(rows, &found, &c->err), DATA);
+                dal_rows_close(rows);
+        }
+}
+
 static void paths__json_null_is_not_sql_null(struct conf *c)
 {
         static const struct served list[] = {
@@ -392,6 +423,7 @@ const struct conf_case paths_conf[] = {
         CONF_CASE(paths__decimals_the_server_makes),
         CONF_CASE(paths__times_at_the_edges),
         CONF_CASE(paths__a_zero_date_is_an_error_by_every_way),
+        CONF_CASE(paths__a_zero_date_is_an_error_of_its_row_alone),
         CONF_CASE(paths__json_null_is_not_sql_null),
         CONF_CASE(paths__bytes_and_text_the_server_makes),
         CONF_CASE(paths__unknown_types_are_given_as_they_come),

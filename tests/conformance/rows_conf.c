@@ -243,6 +243,52 @@ static void rows__query_without_rows_has_none(struct conf *c)
         check_usable(c);
 }
 
+/* Short and long ones are the first row in turn, and the one before was longer, or shorter, or nothing. */
+static void rows__values_of_all_lengths_come_whole_in_every_row(struct conf *c)
+{
+        static const dal_stmt put = DAL_STMT("put_long", "INSERT INTO conf_value (id, y) VALUES (?, ?)"),
+                              get = DAL_STMT("get_long",
+                                             "SELECT id, y FROM conf_value WHERE id >= ? ORDER BY id");
+        static const size_t sizes[] = {10, 70, 1000, 0, 200000, 65, 64, 300000, 3};
+        static unsigned char bytes[300000 + 16];
+        const int64_t n = sizeof sizes / sizeof sizes[0];
+
+        if (c->server)
+                return; /* it knows the statements of the suite alone */
+        for (size_t i = 0; i < sizeof bytes; i++)
+                bytes[i] = (unsigned char)(i * 31 + i / 251);
+        for (int64_t id = 0; id < n; id++)
+                OK(dal_conn_exec(
+                        c->conn, &put,
+                        DAL_PARAMS(dal_int64(id), id == 3 ? dal_null() : dal_bytes(bytes + id, sizes[id])),
+                        SOON, NULL, &c->err));
+        for (int64_t i = 0; i < 3 * n; i++) {
+                dal_rows *rows = NULL;
+                bool found = true;
+
+                OK(dal_conn_query(c->conn, &get, DAL_PARAMS(dal_int64(i * 5 % n)), SOON, &rows, &c->err));
+                for (int64_t id = i * 5 % n; id < n; id++) {
+                        const void *got;
+                        int64_t number;
+                        size_t size;
+
+                        OK(dal_rows_next(rows, &found, &c->err));
+                        assert_true(found);
+                        OK(dal_rows_int64(rows, 0, &number, &c->err));
+                        assert_int_equal(number, id);
+                        assert_int_equal(dal_rows_is_null(rows, 1), id == 3);
+                        if (id == 3)
+                                continue;
+                        OK(dal_rows_bytes(rows, 1, &got, &size, &c->err));
+                        assert_int_equal(size, sizes[id]);
+                        assert_memory_equal(got, bytes + id, size);
+                }
+                OK(dal_rows_next(rows, &found, &c->err));
+                assert_false(found);
+                dal_rows_close(rows);
+        }
+}
+
 static void rows__close_accepts_null(struct conf *c)
 {
         (void)c;
@@ -261,6 +307,7 @@ const struct conf_case rows_conf[] = {
         CONF_CASE(rows__getter_without_a_row_refused),
         CONF_CASE(rows__exec_of_a_query_drops_its_rows),
         CONF_CASE(rows__query_without_rows_has_none),
+        CONF_CASE(rows__values_of_all_lengths_come_whole_in_every_row),
         CONF_CASE(rows__close_accepts_null),
         {NULL, NULL},
 };
