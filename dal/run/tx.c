@@ -38,19 +38,29 @@ static dal_status note(dal_tx *tx, dal_status s, const dal_error *failure, dal_e
         return s;
 }
 
+/* What a call of the connection gave; a failure of its is in *err already. */
+static inline dal_status pass(dal_tx *tx, dal_status s, dal_error *err)
+{
+        if (s == DAL_OK)
+                return DAL_OK;
+        learn(tx);
+        if (err)
+                err->shard = tx->shard;
+        return s;
+}
+
 dal_status dal_tx_exec(dal_tx *tx, const dal_stmt *stmt, dal_params params, int64_t *n_rows_out,
                        dal_error *err)
 {
-        dal_error failure; /* filled by a failure only: clearing it would cost more than the call */
         dal_status s = check_thread(tx, err);
 
         if (s)
                 return s;
         s = tx->wants_number && dal__conn_may_number(tx->conn, stmt)
                     ? dal__conn_exec_numbered(tx->conn, stmt, params, tx->deadline, n_rows_out, tx->number,
-                                              &failure)
-                    : dal_conn_exec(tx->conn, stmt, params, tx->deadline, n_rows_out, &failure);
-        return note(tx, s, &failure, err);
+                                              err)
+                    : dal_conn_exec(tx->conn, stmt, params, tx->deadline, n_rows_out, err);
+        return pass(tx, s, err);
 }
 
 dal_status dal_tx_exec_versioned(dal_tx *tx, const dal_stmt *stmt, dal_params params, dal_error *err)
@@ -74,54 +84,50 @@ dal_status dal_tx_exec_versioned(dal_tx *tx, const dal_stmt *stmt, dal_params pa
 
 dal_status dal_tx_query(dal_tx *tx, const dal_stmt *stmt, dal_params params, dal_rows **out, dal_error *err)
 {
-        dal_error failure; /* filled by a failure only: clearing it would cost more than the call */
         dal_status s = check_thread(tx, err);
 
         *out = NULL;
         if (s)
                 return s;
-        s = dal_conn_query(tx->conn, stmt, params, tx->deadline, out, &failure);
+        s = dal_conn_query(tx->conn, stmt, params, tx->deadline, out, err);
         if (s == DAL_OK)
                 dal__conn_set_rows_shard(*out, tx->shard);
-        return note(tx, s, &failure, err);
+        return pass(tx, s, err);
 }
 
 dal_status dal_tx_queue(dal_tx *tx, const dal_stmt *stmt, dal_params params, dal_error *err)
 {
-        dal_error failure; /* filled by a failure only: clearing it would cost more than the call */
         dal_status s = check_thread(tx, err);
 
         if (s)
                 return s;
-        s = dal__conn_queue(tx->conn, stmt, params, &failure);
-        return note(tx, s, &failure, err);
+        s = dal__conn_queue(tx->conn, stmt, params, err);
+        return pass(tx, s, err);
 }
 
 dal_status dal_tx_exec_dynamic(dal_tx *tx, const char *sql, dal_params params, int64_t *n_rows_out,
                                dal_error *err)
 {
-        dal_error failure; /* filled by a failure only: clearing it would cost more than the call */
         dal_status s = check_thread(tx, err);
 
         if (s)
                 return s;
-        s = dal_conn_exec_dynamic(tx->conn, sql, params, tx->deadline, n_rows_out, &failure);
-        return note(tx, s, &failure, err);
+        s = dal_conn_exec_dynamic(tx->conn, sql, params, tx->deadline, n_rows_out, err);
+        return pass(tx, s, err);
 }
 
 dal_status dal_tx_query_dynamic(dal_tx *tx, const char *sql, dal_params params, dal_rows **out,
                                 dal_error *err)
 {
-        dal_error failure; /* filled by a failure only: clearing it would cost more than the call */
         dal_status s = check_thread(tx, err);
 
         *out = NULL;
         if (s)
                 return s;
-        s = dal_conn_query_dynamic(tx->conn, sql, params, tx->deadline, out, &failure);
+        s = dal_conn_query_dynamic(tx->conn, sql, params, tx->deadline, out, err);
         if (s == DAL_OK)
                 dal__conn_set_rows_shard(*out, tx->shard);
-        return note(tx, s, &failure, err);
+        return pass(tx, s, err);
 }
 
 dal_status dal_tx_require_key(dal_tx *tx, dal_key key, dal_error *err)
