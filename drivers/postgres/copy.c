@@ -4,6 +4,7 @@
 #include "copy.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <dal/mem.h>
@@ -18,7 +19,8 @@ struct copy {
         const dal_driver_bulk *load;
         dal_deadline deadline;
         dal_error *err;
-        Oid *types; /* of the columns */
+        Oid *types;   /* of the columns */
+        int *numbers; /* of the columns in their table */
         char *buffer, *end;
         dal_status status; /* of sending; the rest is not sent then */
 };
@@ -33,12 +35,14 @@ static dal_status no_memory(dal_error *err)
 /* ---- the columns ------------------------------------------------------------------------------------------------- */
 
 /*
- * COPY is no INSERT: it can't write to a view, takes no notice of rules, and refuses where policies for rows apply.
+ * COPY is no INSERT: it can't write to a view, takes no notice of rules, refuses where policies for rows apply, and
+ * takes ids that the server alone may give (GENERATED ALWAYS AS IDENTITY): these columns are listed.
  * Source: manual, COPY, "Notes".
  */
 #define TABLE_QUERY                                                                                          \
         "SELECT c.relkind IN ('r', 'p') AND NOT c.relhasrules AND NOT "                                      \
-        "pg_catalog.row_security_active(c.oid) "                                                             \
+        "pg_catalog.row_security_active(c.oid), (SELECT pg_catalog.string_agg(a.attnum::text, ' ') "         \
+        "FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attidentity = 'a') "                  \
         "FROM pg_catalog.pg_class c WHERE c.oid = pg_catalog.to_regclass($1::text)"
 
 static bool send_questions(const struct copy *copy, const char *sql)
@@ -52,15 +56,33 @@ static bool send_questions(const struct copy *copy, const char *sql)
                PQsendQueryParams(pg, TABLE_QUERY, 1, NULL, &table, NULL, NULL, 1) && PQpipelineSync(pg);
 }
 
+/* Says whether one of the columns is in a list of numbers. */
+static bool has_one_of(const struct copy *copy, const char *list)
+{
+        for (char *end; *list; list = end) {
+                long number = strtol(list, &end, 10);
+
+                if (end == list)
+                        return true; /* not what was asked for: COPY does without */
+                for (uint32_t j = 0; j < copy->load->n_columns; j++)
+                        if (copy->numbers[j] == number)
+                                return true;
+        }
+        return false;
+}
+
 static void take_answer(struct copy *copy, int i, const PGresult *result, bool *is_table_out)
 {
         if (i == 1) {
-                for (uint32_t j = 0; j < copy->load->n_columns; j++)
+                for (uint32_t j = 0; j < copy->load->n_columns; j++) {
                         copy->types[j] = PQftype(result, (int)j);
+                        copy->numbers[j] = PQftablecol(result, (int)j);
+                }
         }
         if (i == 2)
                 *is_table_out = PQntuples(result) == 1 && !PQgetisnull(result, 0, 0) &&
-                                PQgetvalue(result, 0, 0)[0] == 1;
+                                PQgetvalue(result, 0, 0)[0] == 1 &&
+                                !has_one_of(copy, PQgetvalue(result, 0, 1));
 }
 
 /* Starts what stands between two Syncs, or one simple query. */
@@ -421,7 +443,7 @@ dal_status dal__postgres_bulk(void *state, const dal_driver_bulk *load, dal_dead
                               bool *taken_out, uint32_t *i_row_out, dal_error *err)
 {
         dal__postgres_conn *conn = state;
-        size_t types_size = load->n_columns * sizeof(Oid);
+        size_t types_size = load->n_columns * (sizeof(Oid) + sizeof(int));
         struct copy copy = {.conn = conn, .load = load, .deadline = deadline, .err = err};
         dal__postgres_form form;
         bool is_table = false;
@@ -437,6 +459,7 @@ dal_status dal__postgres_bulk(void *state, const dal_driver_bulk *load, dal_dead
         copy.types = dal_mem_alloc(types_size + BUFFER_SIZE);
         if (!copy.types)
                 return no_memory(err);
+        copy.numbers = (int *)(copy.types + load->n_columns);
         copy.buffer = copy.end = (char *)copy.types + types_size;
         s = ask(&copy, &is_table);
         form = s == DAL_OK && is_table ? choose_form(&copy) : PG_FORM_NONE;

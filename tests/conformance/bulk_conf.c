@@ -528,6 +528,64 @@ static void bulk__names_are_only_names(struct conf *c)
         OK(dal_conn_script(c->conn, drop, SOON, &c->err));
 }
 
+/* --- Where a driver's own way does other things than INSERT --------------------------------------------------- */
+
+static dal_status pair_row(const struct load *load, dal_bulk *bulk, int64_t i, dal_error *err)
+{
+        (void)load;
+        return dal_bulk_add(bulk, DAL_PARAMS(dal_int64(1000 + i), dal_int64(i)), err);
+}
+
+static dal_status single_row(const struct load *load, dal_bulk *bulk, int64_t i, dal_error *err)
+{
+        (void)load;
+        return dal_bulk_add(bulk, DAL_PARAMS(dal_int64(i)), err);
+}
+
+static void bulk__a_table_is_loaded_as_insert_would(struct conf *c)
+{
+        static const dal_stmt count_kept = DAL_STMT("count_kept", "SELECT COUNT(*) FROM conf_kept"),
+                              insert = DAL_STMT("insert_kept", "INSERT INTO conf_kept (id, v) VALUES (?, ?)");
+        static const char *const kept_columns[] = {"id", "v"};
+        struct load load = {.spec = spec_of("conf_kept", kept_columns, 2), .row = pair_row, .n_rows = 200};
+        dal_error_class wanted;
+        dal_cluster *cluster;
+
+        if (!c->driver->bulk)
+                return; /* rows go by INSERT anyway */
+        OK(dal_conn_script(c->conn,
+                           "CREATE TABLE conf_kept (id BIGINT GENERATED ALWAYS AS IDENTITY, v BIGINT)", SOON,
+                           &c->err));
+        OK(dal_conn_script(c->conn, "CREATE VIEW conf_seen AS SELECT v FROM conf_kept", SOON, &c->err));
+        OK(dal_conn_script(c->conn, "CREATE TABLE conf_ruled (v BIGINT)", SOON, &c->err));
+        OK(dal_conn_script(c->conn,
+                           "CREATE RULE conf_rule AS ON INSERT TO conf_ruled DO INSTEAD "
+                           "INSERT INTO conf_kept (v) VALUES (NEW.v)",
+                           SOON, &c->err));
+        cluster = conf_cluster(c, NULL);
+        /* Ids that the server alone may give: COPY would take ours. */
+        assert_int_not_equal(
+                dal_conn_exec(c->conn, &insert, DAL_PARAMS(dal_int64(1), dal_int64(1)), SOON, NULL, &c->err),
+                DAL_OK);
+        wanted = c->err.error_class;
+        conf_fails(c, run(c, cluster, &load), wanted, "run()", __FILE__, __LINE__);
+        assert_int_equal(count(c, &count_kept), 0);
+        load.spec = spec_of("conf_kept", kept_columns + 1, 1);
+        load.row = single_row;
+        OK(run(c, cluster, &load));
+        assert_int_equal(count(c, &count_kept), 200);
+        load.spec = spec_of("conf_seen", kept_columns + 1, 1);
+        OK(run(c, cluster, &load));
+        assert_int_equal(count(c, &count_kept), 400);
+        load.spec = spec_of("conf_ruled", kept_columns + 1, 1);
+        OK(run(c, cluster, &load));
+        assert_int_equal(count(c, &count_kept), 600);
+        conf_cluster_end(c, cluster);
+        OK(dal_conn_script(c->conn, "DROP TABLE conf_ruled", SOON, &c->err));
+        OK(dal_conn_script(c->conn, "DROP VIEW conf_seen", SOON, &c->err));
+        OK(dal_conn_script(c->conn, "DROP TABLE conf_kept", SOON, &c->err));
+}
+
 const struct conf_case bulk_conf[] = {
         CONF_CASE(bulk__many_rows_are_stored_in_chunks),
         CONF_CASE(bulk__an_empty_load_stores_nothing),
@@ -540,5 +598,6 @@ const struct conf_case bulk_conf[] = {
         CONF_CASE(bulk__a_value_that_can_not_be_stored_is_refused_at_once),
         CONF_CASE(bulk__an_open_cursor_is_in_the_way_but_spoils_nothing),
         CONF_CASE(bulk__names_are_only_names),
+        CONF_CASE(bulk__a_table_is_loaded_as_insert_would),
         {NULL, NULL},
 };
