@@ -78,6 +78,8 @@ static dal_status fail(dal__conn_cursor *cursor, dal_error *failure)
         cursor->failed = true;
         end(cursor);
         update_open(conn);
+        if (failure->tx_gone)
+                dal__conn_finish_rows(conn);
         return failure->status;
 }
 
@@ -272,6 +274,9 @@ dal_status dal__conn_close_window(dal_conn *conn, dal__conn_window *window, dal_
                 cursor->state = STATE_FREE;
         }
         update_open(conn);
+        /* SQLite goes on reading behind a rollback of its own, from another state of the database. */
+        if (s && conn->tx_failed && conn->tx_failure.tx_gone)
+                dal__conn_finish_rows(conn);
         return s;
 }
 

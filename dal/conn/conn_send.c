@@ -278,6 +278,8 @@ DAL_COLD static dal_status fail_row(dal_conn *conn, dal_error *failure)
         conn->rows_open = false;
         conn->rows_failed = true;
         dal__conn_fail_row(conn, failure);
+        if (failure->tx_gone)
+                dal__conn_end_cursors(conn);
         if (!conn->broken && conn->driver->discard(conn->state, conn->rows_deadline, NULL))
                 conn->broken = true;
         return failure->status;

@@ -82,6 +82,8 @@ bool dal__sqlite_reserve_kinds(dal__sqlite_cursor *cur, size_t n)
 
         if (n <= cur->wide_capacity)
                 return true;
+        if (n < DAL__SQLITE_KINDS_KEPT)
+                n = DAL__SQLITE_KINDS_KEPT; /* so that what is there needn't move when the result is set aside */
         kinds = dal_mem_resize(cur->wide_kinds, n, sizeof *kinds);
         if (!kinds)
                 return false;
