@@ -22,8 +22,9 @@
  * dal_conn_query() and dal_conn_exec(), and those made at run time. Up to DAL_ROWS_MAX_OPEN cursors are open side by
  * side; a further one is refused with DAL_ERR_BUSY, as is all else while one is open: a nested dal_tx_run(), batches,
  * bulk loads, scripts, dal_conn_begin(). Each cursor goes on where it was, by its own deadline, and its cells stay until
- * its own next row. COMMIT and ROLLBACK end them all. Close each: one that was read to its end may be taken for another
- * query. A program for every engine reads the first cursor to its end before it goes on, or joins the two queries.
+ * its own next row. COMMIT, ROLLBACK and dal_conn_cancel() end them all. Close each: one that was read to its end may
+ * be taken for another query. A program for every engine reads the first cursor to its end before it goes on, or joins
+ * the two queries.
  *
  * Whether a cursor sees what is written on its own connection while it is open is undefined on SQLite, row by row; a row
  * that was deleted ahead of it does not come any more. What is to be changed by what was read is read first.

@@ -77,7 +77,8 @@ DAL_NODISCARD dal_status dal_tx_exec(dal_tx *tx, const dal_stmt *stmt, dal_param
 DAL_NODISCARD dal_status dal_tx_exec_versioned(dal_tx *tx, const dal_stmt *stmt, dal_params params, dal_error *err);
 
 /**
- * Runs a query. Close the rows before the next statement; rows still open at COMMIT are closed.
+ * Runs a query. Close the rows before the next statement, unless the engine has several cursors: see rows.h. Rows still
+ * open at COMMIT are closed.
  *
  * Ownership: *out is lent until dal_rows_close() or the end of the function.
  * Threads: the function's own. Blocks: until the transaction's deadline.
