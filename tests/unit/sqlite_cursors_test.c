@@ -22,7 +22,7 @@ static dal_error err;
 
 static dal_conn *open_db(const char *file)
 {
-        dal_conn *conn;
+        dal_conn *conn = NULL;
         dal_dsn *dsn;
 
         if (dal_dsn_parse(url_of(file, ""), &dsn, &err) ||
