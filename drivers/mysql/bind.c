@@ -175,6 +175,7 @@ DAL_COLD void dal__mysql_bind_shrink(dal__mysql_stmt *stmt)
                 if (stmt->columns[i].room <= DAL__MYSQL_KEPT_ROOM)
                         continue;
                 drop_buffer(&stmt->columns[i]);
+                stmt->columns[i].field_flags = UINT32_MAX; /* so that all begins again with the first room */
                 stmt->rebind = true;
         }
         stmt->has_long = false;
