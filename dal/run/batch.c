@@ -97,6 +97,12 @@ static dal_status refuse_unread(dal_error *err)
                              "read the results of the batch's last run to the end, or close it, first");
 }
 
+/* A lease that was made before fork() is the parent's: its answers are not for us to read. */
+static bool is_forked(const dal_batch *batch)
+{
+        return batch->source && batch->conn && batch->source->is_forked(batch->arg);
+}
+
 static dal_status check_new(const dal_batch *batch, const dal_stmt *stmt, dal_error *err)
 {
         dal_status s = check_thread(batch, err);
@@ -380,6 +386,10 @@ dal_status dal_batch_next(dal_batch *batch, bool *found_out, dal_error *err)
                 s = dal_error_set(err, DAL_CLASS_ARGUMENT, "dal_batch_next() needs a place for found_out");
         if (s)
                 return s;
+        if (is_forked(batch))
+                return dal_error_set(
+                        err, DAL_CLASS_STATE,
+                        "this batch was run before fork(): its results belong to the parent process");
         if (!batch->running)
                 return dal_error_set(err, DAL_CLASS_STATE,
                                      "no results are to be read: call dal_batch_run() first");
@@ -437,7 +447,7 @@ void dal_batch_close(dal_batch *batch)
 {
         if (!batch || check_thread(batch, NULL))
                 return;
-        if (batch->running)
+        if (batch->running && !is_forked(batch))
                 finish(batch);
         dal__tx_forget_batch(batch);
         dal__batch_free(batch);

@@ -154,6 +154,42 @@ static void fork__a_child_is_refused_the_parents_connection(struct conf *c)
         }
 }
 
+/* 0 = neither reading nor closing took anything from the parent. */
+static int use_the_parents_batch(struct conf *c, void *arg)
+{
+        dal_batch *batch = arg;
+        bool found = true;
+
+        if (dal_batch_next(batch, &found, &c->err) != DAL_ERR_STATE || found ||
+            !strstr(c->err.message, "fork"))
+                return 1;
+        dal_batch_close(batch);
+        return 0;
+}
+
+static void fork__a_child_takes_no_results_of_the_parents_batch(struct conf *c)
+{
+        dal_cluster *cluster = conf_cluster(c, NULL);
+        dal_batch *batch = NULL;
+        bool found = true;
+
+        OK(dal_cluster_batch(cluster, dal_key_int64(1), &batch, &c->err));
+        for (int64_t i = 0; i < 200; i++)
+                OK(dal_batch_add(batch, &conf_add_account, DAL_PARAMS(dal_int64(i), dal_int64(i)), &c->err));
+        OK(dal_batch_run(batch, &c->err));
+        for (int64_t i = 0; i < 200; i++) {
+                OK(dal_batch_next(batch, &found, &c->err));
+                assert_int_equal(dal_batch_n_rows(batch), 1);
+                if (i == 100)
+                        assert_int_equal(run_child(c, use_the_parents_batch, batch, true), 0);
+        }
+        OK(dal_batch_next(batch, &found, &c->err));
+        assert_false(found);
+        dal_batch_close(batch);
+        assert_int_equal(count(c), 200);
+        conf_cluster_end(c, cluster);
+}
+
 static int use_its_own(struct conf *c, void *arg)
 {
         (void)arg;
@@ -178,6 +214,7 @@ const struct conf_case fork_manners[] = {
         CONF_CASE(fork__a_child_that_ends_harms_no_session_of_the_parent),
         CONF_CASE(fork__a_child_is_refused_the_parents_cluster),
         CONF_CASE(fork__a_child_is_refused_the_parents_connection),
+        CONF_CASE(fork__a_child_takes_no_results_of_the_parents_batch),
         CONF_CASE(fork__a_child_may_open_its_own),
         {NULL, NULL},
 };

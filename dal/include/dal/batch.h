@@ -112,7 +112,8 @@ DAL_NODISCARD dal_status dal_batch_run(dal_batch *batch, dal_error *err);
  *
  * *found_out is true for a failed statement, too: the next call moves on to the one behind it. Its error begins with
  * "batch[i]" and the statement's name. After the last one *found_out is false; the batch is then empty and may be filled
- * anew. With a failure of the call itself (DAL_ERR_ARG, DAL_ERR_STATE when nothing was run) *found_out is false, too.
+ * anew. With a failure of the call itself (DAL_ERR_ARG; DAL_ERR_STATE when nothing was run, or before fork()) *found_out is
+ * false, too.
  *
  * Threads: the batch's. Blocks: until the deadline of the run.
  */
