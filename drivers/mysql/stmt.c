@@ -144,7 +144,7 @@ DAL_NOINLINE static dal_status prepare_kept(dal__mysql_conn *conn, const dal_req
         if (s)
                 return s;
         (*out)->cached = true;
-        (*out)->kind = dal__mysql_ahead_kind(request->stmt->text);
+        (*out)->kind = (uint8_t)dal__mysql_ahead_kind(request->stmt->text);
         kept->stmt = *out;
         return DAL_OK;
 }
