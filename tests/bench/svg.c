@@ -49,7 +49,7 @@ typedef struct scale {
 
 static scale find_scale(const svg_line *lines, size_t n_lines, size_t n_x)
 {
-        scale s = {INFINITY, -INFINITY};
+        scale s = {(double)INFINITY, -(double)INFINITY};
 
         for (size_t i = 0; i < n_lines; i++)
                 for (size_t k = 0; k < n_x; k++)

@@ -372,8 +372,9 @@ static void test_params__text_that_needs_no_look_is_short_ascii(void **state)
         }
         assert_false(dal__params_is_plain(&(dal_value){.type = DAL_TYPE_TEXT}));
         assert_false(dal__params_is_plain(&(dal_value){.type = DAL_TYPE_BYTES}));
-        assert_false(dal__params_is_plain(&(dal_value){.type = DAL_TYPE_DOUBLE, .as.float64 = NAN}));
-        assert_false(dal__params_is_plain(&(dal_value){.type = DAL_TYPE_DOUBLE, .as.float64 = -INFINITY}));
+        assert_false(dal__params_is_plain(&(dal_value){.type = DAL_TYPE_DOUBLE, .as.float64 = (double)NAN}));
+        assert_false(
+                dal__params_is_plain(&(dal_value){.type = DAL_TYPE_DOUBLE, .as.float64 = -(double)INFINITY}));
         assert_true(dal__params_is_plain(&(dal_value){.type = DAL_TYPE_DOUBLE, .as.float64 = -0.5}));
         assert_false(dal__params_is_plain(&(dal_value){.type = DAL_TYPE_OTHER}));
 }
