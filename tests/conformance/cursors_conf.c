@@ -139,6 +139,7 @@ static void cursors__a_question_for_each_row(struct conf *c)
                 n++;
         }
         assert_int_equal(n, N_ACCOUNTS);
+        assert_int_equal(next(c, outer), -1); /* still the end, and no failure */
         assert_int_equal(dal_conn_get_stats(c->conn).n_prepared - n_prepared, conf_n_prepared(c, 1));
         dal_rows_close(outer);
         commit(c);

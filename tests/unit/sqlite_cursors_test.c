@@ -11,6 +11,7 @@
 #include <dal/conn.h>
 
 #include "mem_fault.h"
+#include "sqlite_impl.h"
 #include "sqlite_raw.h"
 
 static const dal_stmt some = DAL_STMT("some", "SELECT id, name FROM t WHERE id >= ? ORDER BY id");
@@ -149,6 +150,37 @@ static void test_sqlite_cursors__cells_stay_while_others_move(void **state)
         dal_conn_close(conn);
 }
 
+/* An inner query of a loop is prepared once; run again while it is set aside, a second time. */
+static void test_sqlite_cursors__a_statement_gets_its_prepared_form_back(void **state)
+{
+        struct raw raw = open_file("back.db");
+        dal__sqlite_aside *aside = calloc(1, sqlite()->aside_size);
+        dal__sqlite_stmt own = {.handle = NULL};
+        dal_driver_stmt stmt = {.name = "one", .text = "SELECT 1", .text_size = 8, .state = &own};
+        dal_request request = {.kind = DAL_REQUEST_STMT, .stmt = &stmt};
+        sqlite3_stmt *first;
+
+        (void)state;
+        for (int again = 0; again < 2; again++) {
+                must(&raw, run_until(&raw, &request, DAL_FOREVER));
+                first = own.handle;
+                assert_non_null(first);
+                must(&raw, sqlite()->swap(raw.conn, aside, &raw.err));
+                assert_null(own.handle);
+                if (again)
+                        must(&raw, run_until(&raw, &request, DAL_FOREVER));
+                must(&raw, sqlite()->discard(raw.conn, DAL_FOREVER, &raw.err));
+                must(&raw, sqlite()->swap(raw.conn, aside, &raw.err));
+                assert_true(fetch(&raw));
+                must(&raw, sqlite()->discard(raw.conn, DAL_FOREVER, &raw.err));
+                assert_true((own.handle == first) == !again);
+        }
+        sqlite()->stmt_close(raw.conn, &stmt);
+        sqlite()->drop(raw.conn, aside);
+        free(aside);
+        shut(&raw);
+}
+
 /* First described beside another cursor, then run alone: each has room for its own columns. */
 static void test_sqlite_cursors__results_of_all_widths_find_room(void **state)
 {
@@ -255,6 +287,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_sqlite_cursors__the_read_lock_is_given_up_with_the_last_one),
                 cmocka_unit_test(test_sqlite_cursors__cells_stay_while_others_move),
+                cmocka_unit_test(test_sqlite_cursors__a_statement_gets_its_prepared_form_back),
                 cmocka_unit_test(test_sqlite_cursors__results_of_all_widths_find_room),
                 cmocka_unit_test(test_sqlite_cursors__a_rollback_of_sqlites_own_ends_them),
                 cmocka_unit_test(test_sqlite_cursors__want_of_memory_leaves_the_first_where_it_was),
