@@ -289,7 +289,8 @@ DAL_COLD dal_status dal__conn_refuse_rows(dal_conn *conn, dal_error *err)
 {
         return dal__conn_refuse(
                 conn, DAL_CLASS_STATE,
-                "these rows ended in a failure, which was reported, or with their transaction", err);
+                "these rows were closed, or ended with their transaction or in a failure, which was reported",
+                err);
 }
 
 /* The driver has none any more. */
@@ -360,6 +361,8 @@ static void close_rows(dal_rows *rows)
         dal_conn *conn = rows->source;
         void (*hook)(dal_conn *, void *) = conn->on_rows_close;
 
+        /* Who reads on must not take it for the end: an older query's rows may have been closed late, at this address. */
+        conn->rows_failed |= conn->rows_open;
         finish_own(conn);
         conn->on_rows_close = NULL;
         if (hook)

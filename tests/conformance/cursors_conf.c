@@ -414,6 +414,27 @@ static void cursors__of_a_transaction_end_with_it(struct conf *c)
         conf_cluster_end(c, cluster);
 }
 
+/* It may have been the same cursor: whoever reads the newer rows hears of it, and does not take it for their end. */
+static void cursors__an_old_one_closed_late_makes_no_end(struct conf *c)
+{
+        dal_rows *older, *newer;
+        bool found = false;
+
+        add_accounts(c);
+        older = open_numbers(c, 2);
+        while (next(c, older) != -1)
+                continue;
+        newer = open_accounts(c);
+        assert_int_equal(next(c, newer), 1);
+        dal_rows_close(older);
+        if (dal_rows_next(newer, &found, &c->err) == DAL_OK)
+                assert_true(found);
+        else
+                assert_int_equal(c->err.error_class, DAL_CLASS_STATE);
+        dal_rows_close(newer);
+        assert_int_equal(conf_number(c, c->conn, &conf_count_accounts, DAL_NO_PARAMS), N_ACCOUNTS);
+}
+
 const struct conf_case cursors_conf[] = {
         CONF_CASE(cursors__go_on_where_they_were),
         CONF_CASE(cursors__a_question_for_each_row),
@@ -426,5 +447,6 @@ const struct conf_case cursors_conf[] = {
         CONF_CASE(cursors__outlive_their_place_in_the_cache),
         CONF_CASE(cursors__survive_a_change_of_the_schema),
         CONF_CASE(cursors__of_a_transaction_end_with_it),
+        CONF_CASE(cursors__an_old_one_closed_late_makes_no_end),
         {NULL, NULL},
 };
