@@ -22,17 +22,6 @@ struct part {
         uint8_t big_endian[8];
 };
 
-/* Source: Austin Appleby, MurmurHash3.cpp, fmix64 (public domain). */
-static uint64_t fmix64(uint64_t k)
-{
-        k ^= k >> 33;
-        k *= UINT64_C(0xff51afd7ed558ccd);
-        k ^= k >> 33;
-        k *= UINT64_C(0xc4ceb9fe1a85ec53);
-        k ^= k >> 33;
-        return k;
-}
-
 static void store_be(uint8_t *out, size_t size, uint64_t value)
 {
         while (size--) {
@@ -109,14 +98,6 @@ static bool hash_bytes(dal_key *key, const void *bytes, size_t size)
                 return false;
         key->hash = load_be64(digest);
         return true;
-}
-
-dal_key dal_key_int64(int64_t id)
-{
-        dal_key key = {.hash = fmix64((uint64_t)id), .type = DAL_TYPE_INT64, .n_label = sizeof id};
-
-        memcpy(key.label, &id, sizeof id); /* as it is: printing a number costs more than hashing it */
-        return key;
 }
 
 dal_key dal_key_text(const char *text)

@@ -18,6 +18,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <dal/error.h>
 #include <dal/macros.h>
@@ -36,7 +37,24 @@ typedef struct dal_key {
 } dal_key;
 
 /** Makes a key of an integer id. Threads: any. Blocks: no. */
-dal_key dal_key_int64(int64_t id);
+static inline dal_key dal_key_int64(int64_t id)
+{
+        uint64_t hash = (uint64_t)id;
+        dal_key key;
+
+        /* Source: Austin Appleby, MurmurHash3.cpp, fmix64 (public domain). */
+        hash ^= hash >> 33;
+        hash *= UINT64_C(0xff51afd7ed558ccd);
+        hash ^= hash >> 33;
+        hash *= UINT64_C(0xc4ceb9fe1a85ec53);
+        hash ^= hash >> 33;
+        memset(&key, 0, sizeof key);
+        key.hash = hash;
+        key.type = DAL_TYPE_INT64;
+        key.n_label = sizeof id;
+        memcpy(key.label, &id, sizeof id); /* as it is: printing a number costs more than hashing it */
+        return key;
+}
 /** Makes a key of text, by its bytes. NULL gives no key. Threads: any. Blocks: no. */
 dal_key dal_key_text(const char *text);
 /** Makes a key of text of `size` bytes. Threads: any. Blocks: no. */
