@@ -194,16 +194,18 @@ dal_status dal__conn_open_window(dal_conn *conn, bool for_rows, dal__conn_window
 {
         dal_error local = DAL_ERROR_INIT;
         dal__conn_cursor *cursor = take_cursor(conn, for_rows, &local);
-        dal_status s = cursor ? DAL_OK : local.status;
 
         if (cursor && cursor->state == STATE_ENDED)
                 close_rows(&cursor->rows);
-        if (s == DAL_OK && swap(cursor, &local))
-                s = dal__conn_refuse(conn, DAL_CLASS_NO_MEMORY, "out of memory for a further cursor", &local);
-        if (s) {
+        if (cursor && swap(cursor, &local)) {
+                (void)dal__conn_refuse(conn, DAL_CLASS_NO_MEMORY, "out of memory for a further cursor",
+                                       &local);
+                cursor = NULL;
+        }
+        if (!cursor) {
                 if (err)
                         *err = local;
-                return s;
+                return local.status;
         }
         window->cursor = cursor;
         window->rows = conn->rows;

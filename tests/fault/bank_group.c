@@ -47,7 +47,10 @@ void bank_group_container(const struct bank_group *g, unsigned member, char out[
 
 static void url_of(const struct bank_group *g, unsigned member, const char *base, char *out, size_t size)
 {
-        snprintf(out, size, "%s?port=%u", base, g->options->ports[member]);
+        int n = snprintf(out, size, "%s?port=%u", base, g->options->ports[member]);
+
+        if (n < 0 || (size_t)n >= size)
+                out[0] = '\0'; /* too long, which the library will say of no URL */
 }
 
 static dal_conn *connect_to(const struct bank_group *g, unsigned member, dal_error *err)

@@ -4,6 +4,7 @@
  * after the other, in every way that it can. What must hold each time: the answer is the truth, nothing hangs, nothing
  * is left behind, and what comes next works. The functions are defined here, so the client libraries call these.
  */
+#undef _FORTIFY_SOURCE      /* its headers make inlines of what is defined here */
 #define _LARGEFILE64_SOURCE /* pread64() and pwrite64(), which SQLite calls */
 
 #include <dlfcn.h>

@@ -4,6 +4,7 @@
  * the library gives back. The five functions of mem.h are defined here; they look at what is freed.
  */
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "fault.h"
@@ -14,7 +15,7 @@
 
 #define HEAD 16 /* the size stands in front of each block */
 
-static int n_unwiped;
+static atomic_int n_unwiped; /* a name may be looked up, and its memory freed, by another thread */
 
 static bool holds_secret(const void *block, size_t size)
 {
