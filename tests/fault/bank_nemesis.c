@@ -16,6 +16,7 @@
 extern char **environ;
 
 enum {
+        PAUSE_TRIES = 20,
         RECOVERY_MS = 30000,
         MAX_CROWD = 256
 };
@@ -73,6 +74,20 @@ static bool docker(const char *const *told)
         return error == 0 && status == 0;
 }
 #define DOCKER(...) docker((const char *const[]){__VA_ARGS__, NULL})
+
+/*
+ * Processes that start meanwhile may escape, and "unable to freeze" is the answer; the next try finds them.
+ * Source: runc, libcontainer/cgroups/fs/freezer.go
+ */
+static bool pause_container(const char *container)
+{
+        for (int i = 0; i < PAUSE_TRIES; i++) {
+                if (DOCKER("pause", container))
+                        return true;
+                bank_sleep_ms(200);
+        }
+        return false;
+}
 
 static bool run_script(dal_conn *conn, const char *const *script)
 {
@@ -262,7 +277,7 @@ static bool fall(struct bank_nemesis *n, enum bank_blow blow)
         case BLOW_RESTART:
                 return fall_process(n, blow, container);
         case BLOW_PAUSE:
-                if (!DOCKER("pause", container))
+                if (!pause_container(container))
                         return false;
                 bank_sleep_ms(300);
                 return DOCKER("unpause", container);
