@@ -290,6 +290,7 @@ static void skip_rest(dal__mysql_conn *conn, dal_deadline deadline)
         }
         conn->i_ahead = conn->i_next;
         conn->ahead_bytes = 0;
+        conn->ahead_stopped = false;
 }
 
 static bool is_stale(const dal_error *err)
@@ -373,6 +374,7 @@ dal_status dal__mysql_ahead_receive(dal__mysql_conn *conn, dal__mysql_entry *ent
         dal__mysql_begin(conn, deadline, true);
         rc = conn->mysql->methods->db_read_execute_response(entry->stmt->handle);
         s = dal__mysql_stmt_answer(conn, entry->stmt, rc, stream, deadline, &failure);
+        conn->ahead_stopped = dal__mysql_was_stopped(conn) && n_on_the_way(conn) > 0;
         if (s)
                 s = fail(conn, entry, deadline, out, &failure);
         else

@@ -16,7 +16,8 @@
 /* A statement that was stopped at its deadline leaves the session as it was; otherwise its answer is still coming. */
 static dal_status deadline_passed(dal__mysql_conn *conn, const dal__mysql_fault *fault, dal_error *err)
 {
-        bool alive = conn->call.stopped && !conn->broken && fault->code >= 1000 && fault->code < 2000;
+        bool alive =
+                dal__mysql_was_stopped(conn) && !conn->broken && fault->code >= 1000 && fault->code < 2000;
 
         (void)dal_error_set(err, DAL_CLASS_DEADLINE,
                             alive ? "the deadline passed; the server stopped the statement"
@@ -38,8 +39,9 @@ dal_status dal__mysql_fail(dal__mysql_conn *conn, MYSQL_STMT *handle, dal_error 
                 .mariadb = conn->dialect == DAL_DIALECT_mariadb,
                 .committing = conn->committing,
         };
-        dal_status s = conn->call.timed_out ? deadline_passed(conn, &fault, &local)
-                                            : dal__mysql_fault_error(&fault, &local);
+        bool late =
+                conn->call.timed_out || (conn->ahead_stopped && fault.code == DAL__MYSQL_ERROR_INTERRUPTED);
+        dal_status s = late ? deadline_passed(conn, &fault, &local) : dal__mysql_fault_error(&fault, &local);
 
         conn->broken |= local.conn_gone;
         if (err)

@@ -353,6 +353,7 @@ void dal__mysql_params_forget(dal__mysql_stmt *stmt);
 
 #define DAL__MYSQL_ERROR_NEED_REPREPARE 1615 /* the statement has not run. Source: ER_NEED_REPREPARE */
 #define DAL__MYSQL_ERROR_UNKNOWN_STMT   1243 /* likewise. Source: ER_UNKNOWN_STMT_HANDLER */
+#define DAL__MYSQL_ERROR_INTERRUPTED    1317 /* by KILL QUERY. Source: ER_QUERY_INTERRUPTED */
 /* The library's own: the result has other columns than when it was prepared. Source: CR_NEW_STMT_METADATA */
 #define DAL__MYSQL_ERROR_NEW_COLUMNS 2057
 
@@ -440,6 +441,7 @@ struct dal__mysql_conn {
         size_t n_queue, queue_room, i_next;
         size_t i_ahead;       /* those from i_next up to this one are on their way */
         uint64_t ahead_bytes; /* of them */
+        bool ahead_stopped;   /* KILL QUERY was sent while they were: it may have struck any of them */
         size_t n_folded;      /* requests from i_next on that were run with the one before */
         uint64_t trip_bytes;  /* since a round trip was counted */
         uint32_t n_flushes;
@@ -480,6 +482,12 @@ static inline void dal__mysql_begin_until(dal__mysql_conn *conn, dal_deadline de
 static inline void dal__mysql_begin(dal__mysql_conn *conn, dal_deadline deadline, bool may_stop)
 {
         dal__mysql_begin_until(conn, deadline, 0, may_stop);
+}
+
+/** Says whether the answer just received may be one that KILL QUERY cut short; it can look like any other. */
+static inline bool dal__mysql_was_stopped(const dal__mysql_conn *conn)
+{
+        return conn->call.stopped || conn->ahead_stopped;
 }
 
 static inline void dal__mysql_end(dal__mysql_conn *conn)

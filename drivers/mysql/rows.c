@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "mysql_impl.h"
 
-#define KEPT_ROWS         4 /* a result with more is given back at once */
-#define DRAIN_NS          20000000 /* rows that nobody wants are read for this long before the statement is stopped */
-#define CLOCK_ROWS        256 /* between two looks at the clock */
-#define END_OF_ROWS       254 /* begins the packet. Source: MySQL protocol, EOF_Packet */
-#define ERROR_INTERRUPTED 1317
+#define KEPT_ROWS   4        /* a result with more is given back at once */
+#define DRAIN_NS    20000000 /* rows that nobody wants are read for this long before the statement is stopped */
+#define CLOCK_ROWS  256      /* between two looks at the clock */
+#define END_OF_ROWS 254      /* begins the packet. Source: MySQL protocol, EOF_Packet */
 
 void dal__mysql_rows_begin(dal__mysql_conn *conn, dal__mysql_stmt *stmt, bool stream)
 {
@@ -338,7 +337,7 @@ DAL_COLD static dal_status drain(dal__mysql_conn *conn, bool stopped, dal_deadli
         if (rc == MYSQL_NO_DATA)
                 return DAL_OK;
         s = dal__mysql_fail(conn, conn->current->handle, &local);
-        if ((stopped || conn->call.stopped) && local.vendor_code == ERROR_INTERRUPTED)
+        if ((stopped || conn->call.stopped) && local.vendor_code == DAL__MYSQL_ERROR_INTERRUPTED)
                 return DAL_OK;
         if (err)
                 *err = local;

@@ -228,7 +228,7 @@ dal_status dal__mysql_stmt_answer(dal__mysql_conn *conn, dal__mysql_stmt *stmt, 
         if (rc)
                 return dal__mysql_fail(conn, handle, err);
         /* Stopping a query can end it early without an error: SELECT SLEEP() is only woken. */
-        if (!conn->call.stopped || mysql_stmt_field_count(handle) == 0)
+        if (!dal__mysql_was_stopped(conn) || mysql_stmt_field_count(handle) == 0)
                 return DAL_OK;
         if (stream) {
                 dal__mysql_rows_begin(conn, stmt, true);

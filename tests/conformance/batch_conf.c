@@ -696,19 +696,23 @@ static void batch__connection_lost_in_the_middle_is_told_to_each(struct conf *c)
 }
 
 /* Behind the one that took too long each is answered, by the server or by the library; and all of it ends in time. */
-static void batch__deadline_in_the_middle_ends_all_of_it(struct conf *c)
+/* A write, then perhaps something else, then ten seconds of sleep and many reads, in a fraction of a second. */
+static void run_out_of_time(struct conf *c, const dal_stmt *before)
 {
         dal_cluster_options options = DAL_CLUSTER_OPTIONS_INIT;
         dal_cluster *cluster;
         dal_batch *batch = NULL;
         int64_t start = dal_clock_now();
+        size_t i_sleep = before ? 2 : 1;
         bool found = true, slept = false;
-        int n_results = 0;
+        size_t n_results = 0;
 
         options.timeout_ms = 700;
         cluster = conf_cluster(c, &options);
         OK(dal_cluster_batch(cluster, key(), &batch, &c->err));
         OK(add_account(batch, 1, &c->err));
+        if (before)
+                OK(dal_batch_add(batch, before, DAL_NO_PARAMS, &c->err));
         OK(dal_batch_add(batch, &conf_sleep, DAL_NO_PARAMS, &c->err));
         for (int i = 0; i < MANY; i++)
                 OK(ask_balance(batch, 1, &c->err));
@@ -720,14 +724,31 @@ static void batch__deadline_in_the_middle_ends_all_of_it(struct conf *c)
                 if (s && s != DAL_ERR_TIMEOUT)
                         fail_msg("%s: %s", dal_error_status_name(s), c->err.message);
                 n_results += found;
-                slept |= found && dal_batch_index(batch) == 1 && s == DAL_OK;
+                slept |= found && dal_batch_index(batch) == i_sleep && s == DAL_OK;
         }
         assert_false(slept);
-        assert_int_equal(n_results, MANY + 1);
+        assert_int_equal(n_results, MANY + i_sleep);
         dal_batch_close(batch);
         assert_true(dal_clock_now() - start <
                     INT64_C(8000000000)); /* the statement itself takes ten seconds */
         conf_cluster_end(c, cluster);
+}
+
+static void batch__deadline_in_the_middle_ends_all_of_it(struct conf *c)
+{
+        run_out_of_time(c, NULL);
+}
+
+/*
+ * Ends just after the deadline: a server that is told over another connection to stop it has gone on to what is behind
+ * it by then, and stops that.
+ */
+static const dal_stmt nap =
+        DAL_STMT("nap", "SELECT 1", .postgres = "SELECT pg_sleep(0.72)", .mysql = "SELECT SLEEP(0.72)");
+
+static void batch__stop_that_strikes_the_next_is_the_deadline_too(struct conf *c)
+{
+        run_out_of_time(c, &nap);
 }
 
 /* ---- what changes meanwhile -------------------------------------------------------------------------------------------- */
@@ -802,6 +823,7 @@ const struct conf_case batch_conf[] = {
         CONF_CASE(batch__queued_writes_and_commit_are_one_round_trip_on_the_wire),
         CONF_CASE(batch__connection_lost_in_the_middle_is_told_to_each),
         CONF_CASE(batch__deadline_in_the_middle_ends_all_of_it),
+        CONF_CASE(batch__stop_that_strikes_the_next_is_the_deadline_too),
         CONF_CASE(batch__table_changed_under_its_prepared_statements),
         {NULL, NULL},
 };
