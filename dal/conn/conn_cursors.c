@@ -117,8 +117,9 @@ static void close_rows(dal_rows *rows)
 
         if (cursor->state == STATE_FREE || dal__conn_is_forked(cursor->conn))
                 return;
+        /* Closed twice, or by whom it doesn't belong to any more: nobody takes that for the end of the rows. */
+        cursor->failed = cursor->state == STATE_OPEN;
         end(cursor);
-        cursor->failed = false;
         cursor->state = STATE_FREE;
         update_open(cursor->conn);
 }

@@ -18,7 +18,8 @@ static dal_status next_row(dal_rows *rows, const dal_value **cells_out, dal_erro
 
         *cells_out = NULL;
         if (!batch->has_rows)
-                return DAL_OK;
+                return dal_error_set(failure, DAL_CLASS_STATE,
+                                     "these rows of a batch were closed, or left for its next result");
         if (!batch->kept)
                 return dal__conn_flight_row(batch->conn, cells_out, failure);
         if (batch->i_row < batch->kept->n_rows)

@@ -560,6 +560,30 @@ static void batch__large_parameters_go_one_by_one(struct conf *c)
         conf_cluster_end(c, cluster);
 }
 
+static void batch__rows_closed_among_their_rows_do_not_look_read(struct conf *c)
+{
+        dal_cluster *cluster = open_one(c);
+        dal_batch *batch = NULL;
+        dal_rows *rows;
+        bool found = false;
+
+        OK(dal_cluster_batch(cluster, key(), &batch, &c->err));
+        for (int i = 0; i < 2; i++)
+                OK(dal_batch_add(batch, &conf_numbers, DAL_PARAMS(dal_int64(3)), &c->err));
+        OK(dal_batch_run(batch, &c->err));
+        OK(dal_batch_next(batch, &found, &c->err));
+        rows = dal_batch_rows(batch);
+        OK(dal_rows_next(rows, &found, &c->err));
+        assert_true(found);
+        dal_rows_close(rows);
+        FAILS(dal_rows_next(rows, &found, &c->err), STATE);
+        assert_false(found);
+        next_is(c, batch, 0);
+        next_is_the_end(c, batch);
+        dal_batch_close(batch);
+        conf_cluster_end(c, cluster);
+}
+
 static void batch__closed_unread_has_written_all_the_same(struct conf *c)
 {
         dal_cluster *cluster = open_one(c);
@@ -818,6 +842,7 @@ const struct conf_case batch_conf[] = {
         CONF_CASE(batch__failure_in_a_savepoint_undoes_the_batch_alone),
         CONF_CASE(batch__ten_thousand_results_wait_for_their_reader),
         CONF_CASE(batch__large_parameters_go_one_by_one),
+        CONF_CASE(batch__rows_closed_among_their_rows_do_not_look_read),
         CONF_CASE(batch__closed_unread_has_written_all_the_same),
         CONF_CASE(batch__is_one_round_trip_on_the_wire),
         CONF_CASE(batch__queued_writes_and_commit_are_one_round_trip_on_the_wire),

@@ -435,6 +435,25 @@ static void cursors__an_old_one_closed_late_makes_no_end(struct conf *c)
         assert_int_equal(conf_number(c, c->conn, &conf_count_accounts, DAL_NO_PARAMS), N_ACCOUNTS);
 }
 
+/* On a connection's own cursor and on a further one. */
+static void cursors__closed_among_their_rows_do_not_look_read(struct conf *c)
+{
+        dal_rows *rows[2];
+        size_t n_rows = conf_has_cap(c, DAL_CAP_CURSORS) ? 2 : 1;
+        bool found = false;
+
+        add_accounts(c);
+        for (size_t i = 0; i < n_rows; i++) {
+                rows[i] = open_accounts(c);
+                assert_int_equal(next(c, rows[i]), 1);
+        }
+        for (size_t i = n_rows; i-- > 0;) {
+                dal_rows_close(rows[i]);
+                FAILS(dal_rows_next(rows[i], &found, &c->err), STATE);
+                assert_false(found);
+        }
+}
+
 const struct conf_case cursors_conf[] = {
         CONF_CASE(cursors__go_on_where_they_were),
         CONF_CASE(cursors__a_question_for_each_row),
@@ -448,5 +467,6 @@ const struct conf_case cursors_conf[] = {
         CONF_CASE(cursors__survive_a_change_of_the_schema),
         CONF_CASE(cursors__of_a_transaction_end_with_it),
         CONF_CASE(cursors__an_old_one_closed_late_makes_no_end),
+        CONF_CASE(cursors__closed_among_their_rows_do_not_look_read),
         {NULL, NULL},
 };
