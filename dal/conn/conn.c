@@ -110,6 +110,7 @@ dal_status dal__conn_open_mode(const dal_driver *driver, const dal_dsn *dsn, con
                 return dal_error_set(err, DAL_CLASS_NO_MEMORY, "out of memory for a connection");
         conn->driver = driver;
         conn->state = (char *)conn + header;
+        dal__conn_set_process(conn, NULL);
         memcpy(conn->service, service, strlen(service) + 1);
         dal__conn_init_rows(conn);
         s = dal__stmt_cache_init(
@@ -131,9 +132,10 @@ dal_status dal__conn_open_mode(const dal_driver *driver, const dal_dsn *dsn, con
 static dal_status own_alone(dal_conn **conn, dal_error *err)
 {
         dal__stmt_cache_limit(&(*conn)->cache, (*conn)->info.max_prepared, 1);
-        (*conn)->lone = dal__conn_mark_process(&(*conn)->process);
-        if ((*conn)->lone)
+        if (dal__conn_mark_process(&(*conn)->own)) {
+                dal__conn_set_process(*conn, &(*conn)->own);
                 return DAL_OK;
+        }
         dal_conn_close(*conn);
         *conn = NULL;
         return dal_error_set(err, DAL_CLASS_NO_MEMORY, "out of memory for a connection");
@@ -159,8 +161,8 @@ void dal_conn_close(dal_conn *conn)
         /* In a child even a goodbye would be heard as the parent's: what is there stays until the child ends. */
         if (!conn || dal__conn_is_forked(conn))
                 return;
-        if (conn->lone)
-                dal__conn_unmark_process(&conn->process);
+        dal__conn_unmark_process(&conn->own);
+        dal__conn_set_process(conn, NULL);
         dal__conn_drop_pending(conn, 0);
         dal_mem_free(conn->pending);
         dal_mem_free((void *)(uintptr_t)conn->dynamic_stmt.text);
@@ -550,6 +552,8 @@ dal_status dal_conn_ping(dal_conn *conn, dal_deadline deadline, dal_error *err)
 
 dal_status dal_conn_cancel(dal_conn *conn, dal_deadline deadline, dal_error *err)
 {
+        if (dal__conn_is_forked(conn))
+                return dal__conn_refuse_forked(conn, err);
         if (!conn->driver->cancel)
                 return dal_error_set(err, DAL_CLASS_UNSUPPORTED, "the %s driver can't cancel",
                                      conn->driver->name);

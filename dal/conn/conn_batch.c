@@ -61,7 +61,7 @@ static void finish_result(dal_conn *conn)
         dal__flight *flight = conn->flight;
 
         conn->rows.cells = NULL;
-        if (flight->rows_open && !flight->gone &&
+        if (flight->rows_open && !flight->gone && !dal__conn_is_forked(conn) &&
             conn->driver->discard(conn->state, flight->deadline, &conn->scratch)) {
                 if (conn->scratch.conn_gone)
                         conn->broken = flight->gone = true;

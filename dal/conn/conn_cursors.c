@@ -142,7 +142,8 @@ static const char *column_name(const dal_rows *rows, uint32_t i_column)
 
 bool dal__conn_has_windows(const dal_conn *conn)
 {
-        return (conn->driver->caps & DAL_CAP_CURSORS) && !conn->flight && !conn->awaiting;
+        return (conn->driver->caps & DAL_CAP_CURSORS) && !conn->flight && !conn->awaiting &&
+               !dal__conn_is_forked(conn);
 }
 
 static dal__conn_cursor *make_cursor(dal_conn *conn, dal_error *err)

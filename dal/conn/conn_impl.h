@@ -18,8 +18,14 @@ typedef struct dal__conn_news {
         _Atomic uint32_t n_schema; /* changes of the schema */
 } dal__conn_news;
 
-/* Makes a connection, on which nothing was prepared yet, one of a pool's; `max_size` share what the server offers. */
-void dal__conn_join(dal_conn *conn, dal__conn_news *news, uint32_t max_size);
+typedef struct dal__conn_process dal__conn_process;
+
+/*
+ * Makes a connection, on which nothing was prepared yet, one of a pool's; `max_size` share what the server offers, and
+ * `process` is the one that it works in.
+ */
+void dal__conn_join(dal_conn *conn, dal__conn_news *news, const dal__conn_process *process,
+                    uint32_t max_size);
 /* After a statement that changed the schema, or told of a change: drops what was prepared, and tells the pool. */
 void dal__conn_note_schema(dal_conn *conn);
 /* Drops what was prepared before the last change of the schema that the pool knows of. */
@@ -184,16 +190,20 @@ bool dal__conn_is_read(dal_conn *conn, const dal_stmt *stmt);
 bool dal__conn_is_atomic(dal_conn *conn, const dal_stmt *stmt);
 
 /* Which process opened something: see conn_fork.c. */
-typedef struct dal__conn_process {
+struct dal__conn_process {
         volatile char
                 *mark; /* 1 in that process, 0 in its children; NULL = not marked, or the kernel can't */
         pid_t pid;
-} dal__conn_process;
+};
 
 /* Marks this process as the owner; false when there is no memory. */
 bool dal__conn_mark_process(dal__conn_process *process);
 void dal__conn_unmark_process(dal__conn_process *process);
 bool dal__conn_has_other_pid(const dal__conn_process *process);
+/* Makes a connection belong to a process, which lives as long; NULL = it is being opened, by this one. */
+void dal__conn_set_process(dal_conn *conn, const dal__conn_process *process);
+/* Says whether this is a child of the process that a connection belongs to. */
+bool dal__conn_is_of_parent(const dal_conn *conn);
 /* Says whether this is a child of the owner. No system call where the kernel helps. */
 static inline bool dal__conn_is_other_process(const dal__conn_process *process)
 {

@@ -105,11 +105,11 @@ dal_status dal__conn_refuse(dal_conn *conn, dal_error_class error_class, const c
 
 dal_status dal__conn_refuse_forked(dal_conn *conn, dal_error *err)
 {
-        return dal__conn_refuse(
-                conn, DAL_CLASS_STATE,
-                "this connection was opened before fork(): it belongs to the parent process; open a "
-                "new one in the child",
-                err);
+        return dal__conn_refuse(conn, DAL_CLASS_STATE,
+                                "this connection was opened before fork(): it belongs to the parent process; "
+                                "the child needs one "
+                                "of its own, of a pool or cluster of its own",
+                                err);
 }
 
 static dal_status refuse_busy(dal_conn *conn, dal_error *err)
@@ -308,6 +308,10 @@ static dal_status next_row(dal_rows *rows, const dal_value **cells_out, dal_erro
 
         if (!conn->rows_open || conn->rows_complete)
                 return no_row(conn, cells_out, err);
+        if (dal__conn_is_forked(conn)) {
+                *cells_out = NULL;
+                return dal__conn_refuse_forked(conn, err);
+        }
         if (conn->driver->fetch(conn->state, conn->rows_deadline, cells_out, failure)) {
                 *cells_out = NULL;
                 return fail_row(conn, failure);
@@ -336,9 +340,11 @@ DAL_COLD void dal__conn_fail_discard(dal_conn *conn)
 
 static void finish_own(dal_conn *conn)
 {
-        if (conn->awaiting)
+        bool forked = dal__conn_is_forked(conn);
+
+        if (conn->awaiting && !forked)
                 take_awaited(conn);
-        if (conn->rows_open && !conn->rows_complete && !conn->broken && !dal__conn_is_forked(conn) &&
+        if (conn->rows_open && !conn->rows_complete && !conn->broken && !forked &&
             conn->driver->discard(conn->state, conn->rows_deadline, &conn->scratch))
                 dal__conn_fail_discard(conn);
         conn->rows_open = false;
@@ -417,8 +423,9 @@ void dal__conn_hear(dal_conn *conn)
         conn->schema_heard = n;
 }
 
-void dal__conn_join(dal_conn *conn, dal__conn_news *news, uint32_t max_size)
+void dal__conn_join(dal_conn *conn, dal__conn_news *news, const dal__conn_process *process, uint32_t max_size)
 {
+        dal__conn_set_process(conn, process);
         conn->news = news;
         conn->schema_heard = atomic_load_explicit(&news->n_schema, memory_order_relaxed);
         dal__stmt_cache_limit(&conn->cache, conn->info.max_prepared, max_size);
@@ -463,6 +470,8 @@ dal_status dal__conn_take_rows(dal_conn *conn, dal_rows **out, dal_error *err)
         dal_status s = DAL_OK;
 
         *out = NULL;
+        if (dal__conn_is_forked(conn))
+                return dal__conn_refuse_forked(conn, err);
         conn->awaiting = false;
         memset(&result, 0, sizeof result);
         if (conn->driver->result(conn->state, conn->rows_deadline, &result, &local))

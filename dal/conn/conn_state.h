@@ -47,7 +47,6 @@ struct dal_conn {
         int64_t insert_id;
         uint32_t statement_timeout_ms, lock_timeout_ms;
         bool tx_mode;
-        bool lone;          /* of no pool: `process` is set, and each use must look at it */
         bool in_tx;         /* between begin and commit or rollback */
         bool tx_read_only;  /* begun so */
         bool wrote;         /* the transaction, or else the last statement, may have written something */
@@ -59,11 +58,13 @@ struct dal_conn {
         bool broken;
         uint8_t effects; /* DAL__EFFECT_* of what ran, until they were seen to */
         dal_error_class broken_by;
-        dal__conn_news *news;      /* of the pool; NULL without one */
-        uint32_t schema_heard;     /* of news->n_schema: what was prepared since is fresh */
-        dal__conn_cursor *cursors; /* the further ones; kept for the next use */
-        dal__conn_process process; /* when lone: that opened it */
-        dal_error tx_failure;      /* when tx_failed: what failed first */
+        dal__conn_news *news;             /* of the pool; NULL without one */
+        uint32_t schema_heard;            /* of news->n_schema: what was prepared since is fresh */
+        dal__conn_cursor *cursors;        /* the further ones; kept for the next use */
+        const volatile char *mark;        /* of `process`: 0 may mean a child of it. Never NULL */
+        const dal__conn_process *process; /* that the session belongs to: the pool's, or `own` */
+        dal__conn_process own;            /* of a connection without a pool */
+        dal_error tx_failure;             /* when tx_failed: what failed first */
 };
 
 /* Where a flush failed, for the caller that must know what the server may have seen. */
@@ -97,16 +98,16 @@ static inline dal_status dal__conn_check(dal_conn *conn, dal_deadline deadline, 
         dal_status s;
 
         /* An engine inside this process looks at the clock itself when it begins. */
-        if (!(conn->broken | conn->rows_open | conn->tx_failed | conn->lone) &&
+        if (!(conn->broken | conn->rows_open | conn->tx_failed) && *conn->mark &&
             (fresh || (conn->driver->caps & DAL_CAP_EMBEDDED) || !dal_clock_passed(deadline)))
                 return DAL_OK;
         s = dal__conn_check_usable(conn, deadline, err);
         return s ? s : dal__conn_check_not_failed(conn, err);
 }
-/* Says whether this is a child of the process that opened the connection: then it must not speak. */
+/* Says whether this is a child of the process that opened the connection: then it must neither speak nor listen. */
 static inline bool dal__conn_is_forked(const dal_conn *conn)
 {
-        return conn->lone && dal__conn_is_other_process(&conn->process);
+        return !*conn->mark && dal__conn_is_other_process(conn->process);
 }
 dal_status dal__conn_refuse_forked(dal_conn *conn, dal_error *err);
 /* Takes the failure of a request into the connection's own state, and into *err. */

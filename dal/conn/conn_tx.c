@@ -412,7 +412,8 @@ static void savepoint_request(dal_request *request, dal_request_kind kind, uint3
 dal_status dal__conn_savepoint(dal_conn *conn, uint32_t number, dal_error *err)
 {
         dal_request request;
-        dal_status s = dal__conn_check_not_failed(conn, err);
+        dal_status s = dal__conn_is_forked(conn) ? dal__conn_refuse_forked(conn, err)
+                                                 : dal__conn_check_not_failed(conn, err);
 
         if (s)
                 return s;

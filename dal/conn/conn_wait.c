@@ -16,7 +16,7 @@ dal__conn_wait dal__conn_waits_for(dal_conn *conn, int *fd_out, bool *want_write
         const dal_driver *driver = conn->driver;
 
         *want_write_out = false;
-        if (conn->broken || !(conn->awaiting || conn->rows_open))
+        if (conn->broken || !(conn->awaiting || conn->rows_open) || dal__conn_is_forked(conn))
                 return DAL__CONN_READY; /* whoever asks hears at once what there is to hear */
         if (!driver->readiness)
                 return DAL__CONN_UNKNOWN;
@@ -33,8 +33,8 @@ void dal__conn_abandon(dal_conn *conn, const dal_stmt *stmt, dal_deadline grace)
         bool want_write;
         int fd;
 
-        if (conn->broken || !(conn->awaiting || conn->rows_open) || !may_cancel)
-                return; /* a write is awaited: it may be what the caller is about */
+        if (conn->broken || !(conn->awaiting || conn->rows_open) || !may_cancel || dal__conn_is_forked(conn))
+                return; /* a write is awaited: it may be what the caller is about; or it is the parent's */
         wait = dal__conn_waits_for(conn, &fd, &want_write);
         if (wait == DAL__CONN_WAITS && conn->driver->cancel &&
             conn->driver->cancel(conn->state, grace, NULL) == DAL_OK)

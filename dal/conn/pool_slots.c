@@ -262,7 +262,7 @@ void dal__pool_note_connected(dal_pool *pool, dal__pool_slot *slot, dal_conn *co
         slot->used_at = now;
         slot->leads_astray = false;
         slot->heard = atomic_load(&pool->news.n);
-        dal__conn_join(conn, &pool->news, pool->options.max_size);
+        dal__conn_join(conn, &pool->news, &pool->process, pool->options.max_size);
         /* Else all the connections of a service that were opened together would be replaced together. */
         slot->expires_at = now + lifetime - dal__pool_random(pool, lifetime / 4);
         dal__conn_set_lease(conn, slot);

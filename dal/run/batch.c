@@ -101,7 +101,7 @@ static dal_status refuse_unread(dal_error *err)
 /* A lease that was made before fork() is the parent's: its answers are not for us to read. */
 static bool is_forked(const dal_batch *batch)
 {
-        return batch->source && batch->conn && batch->source->is_forked(batch->arg);
+        return batch->conn && dal__conn_is_of_parent(batch->conn);
 }
 
 static dal_status check_new(const dal_batch *batch, const dal_stmt *stmt, dal_error *err)

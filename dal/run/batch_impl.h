@@ -16,8 +16,6 @@ typedef struct dal__batch_source {
         /* Pauses before a statement is run again; false when it is not to be. */
         bool (*pause)(void *arg, uint32_t attempt, dal_deadline deadline, const dal_error *failure);
         dal_deadline (*deadline)(void *arg);
-        /* Says whether the lease belongs to the process that this one was forked from. */
-        bool (*is_forked)(const void *arg);
         void (*free)(void *arg);
 } dal__batch_source;
 

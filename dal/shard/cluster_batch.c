@@ -41,13 +41,6 @@ static void release(void *arg, dal_conn *conn)
         dal_pool_release(origin->shard->pool, conn);
 }
 
-static bool is_forked(const void *arg)
-{
-        const struct origin *origin = arg;
-
-        return origin->shard && dal__pool_is_forked(origin->shard->pool);
-}
-
 static bool pause_before(void *arg, uint32_t attempt, dal_deadline deadline, const dal_error *failure)
 {
         struct origin *origin = arg;
@@ -71,8 +64,7 @@ static dal_deadline deadline_of(void *arg)
 dal_status dal_cluster_batch_at(const char *here, dal_cluster *cluster, dal_key key, dal_batch **out,
                                 dal_error *err)
 {
-        static const dal__batch_source source = {acquire,     release,   pause_before,
-                                                 deadline_of, is_forked, dal_mem_free};
+        static const dal__batch_source source = {acquire, release, pause_before, deadline_of, dal_mem_free};
         struct origin *origin;
         dal_error unseen;
         dal_status s;

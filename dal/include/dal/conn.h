@@ -90,8 +90,9 @@ DAL_NODISCARD dal_status dal_conn_open(const dal_driver *driver, const dal_dsn *
 /**
  * Closes a connection at once; an open transaction is rolled back by the server. Accepts NULL.
  *
- * In a child of fork() a connection of the parent does nothing: each call is refused (STATE), and closing it says nothing
- * to the server; its memory stays until the child ends. Rows that were open before fork() must not be read there.
+ * In a child of fork() a connection of the parent does nothing, nor does what the parent had open on it or on a pool's:
+ * rows, batches, loads, the transaction. Each call is refused (STATE), and closing says nothing to the server and takes
+ * nothing from the parent; the memory stays until the child ends.
  * Threads: the owner. Blocks: no.
  */
 void dal_conn_close(dal_conn *conn);
