@@ -6,6 +6,7 @@
 
 #include <dal/mem.h>
 
+#include "base/options.h"
 #include "sql/params.h"
 
 #define DEFAULT_CACHE_SIZE 256u
@@ -77,10 +78,10 @@ static dal_status open_session(dal_conn *conn, const dal_dsn *dsn, const dal_con
         return s;
 }
 
-dal_status dal__conn_open_mode(const dal_driver *driver, const dal_dsn *dsn, const dal_conn_options *options,
+dal_status dal__conn_open_mode(const dal_driver *driver, const dal_dsn *dsn, const dal_conn_options *given,
                                bool tx_mode, dal_deadline deadline, dal_conn **out, dal_error *err)
 {
-        static const dal_conn_options defaults = DAL_CONN_OPTIONS_INIT;
+        dal_conn_options options = DAL_CONN_OPTIONS_INIT;
         size_t header =
                 (sizeof(dal_conn) + alignof(max_align_t) - 1) / alignof(max_align_t) * alignof(max_align_t);
         const char *service;
@@ -88,10 +89,11 @@ dal_status dal__conn_open_mode(const dal_driver *driver, const dal_dsn *dsn, con
         dal_status s;
 
         *out = NULL;
-        if (!options)
-                options = &defaults;
-        service = options->service && options->service[0] ? options->service
-                                                          : dal_dsn_get(dsn, "application_name");
+        s = dal__options_read("DAL_CONN_OPTIONS_INIT", given, &options, sizeof options, err);
+        if (s)
+                return s;
+        service = options.service && options.service[0] ? options.service
+                                                        : dal_dsn_get(dsn, "application_name");
         if (!service || !service[0])
                 service = "dal";
         if (strlen(service) > DAL__MAX_SERVICE_BYTES)
@@ -115,9 +117,9 @@ dal_status dal__conn_open_mode(const dal_driver *driver, const dal_dsn *dsn, con
         dal__conn_init_rows(conn);
         s = dal__stmt_cache_init(
                 &conn->cache, driver,
-                options->statement_cache_size ? options->statement_cache_size : DEFAULT_CACHE_SIZE, err);
+                options.statement_cache_size ? options.statement_cache_size : DEFAULT_CACHE_SIZE, err);
         if (s == DAL_OK)
-                s = open_session(conn, dsn, options, tx_mode, deadline, err);
+                s = open_session(conn, dsn, &options, tx_mode, deadline, err);
         if (s) {
                 if (err && s != DAL_ERR_NOMEM)
                         err->not_sent = true; /* no statement can have been sent without a session */

@@ -6,6 +6,7 @@
 
 #include <dal/mem.h>
 
+#include "base/options.h"
 #include "conn/conn_impl.h"
 #include "conn/pool_impl.h"
 
@@ -19,12 +20,18 @@ static uint32_t or_default(uint32_t value, uint32_t default_value)
         return value ? value : default_value;
 }
 
-static dal_status check_options(const dal_pool_options *options, dal_error *err)
+static dal_status read_options(const dal_pool_options *given, dal_pool_options *options, dal_error *err)
 {
-        if (options->struct_size != sizeof *options)
-                return dal_error_set(
-                        err, DAL_CLASS_ARGUMENT,
-                        "pool options were not begun with DAL_POOL_OPTIONS_INIT of this version");
+        static const dal_pool_options defaults = DAL_POOL_OPTIONS_INIT;
+        dal_conn_options conn;
+        dal_status s;
+
+        *options = defaults;
+        s = dal__options_read("DAL_POOL_OPTIONS_INIT", given, options, sizeof *options, err);
+        if (s == DAL_OK)
+                s = dal__options_read("DAL_CONN_OPTIONS_INIT", &options->conn, &conn, sizeof conn, err);
+        if (s)
+                return s;
         if (options->max_size > MAX_SIZE)
                 return dal_error_set(err, DAL_CLASS_ARGUMENT, "max_size=%u is more than %u",
                                      options->max_size, MAX_SIZE);
@@ -98,10 +105,10 @@ static void free_memory(dal_pool *pool)
         dal_mem_free(pool);
 }
 
-dal_status dal_pool_new(const dal_driver *driver, const dal_dsn *dsn, const dal_pool_options *options,
+dal_status dal_pool_new(const dal_driver *driver, const dal_dsn *dsn, const dal_pool_options *given,
                         dal_pool **out, dal_error *err)
 {
-        static const dal_pool_options defaults = DAL_POOL_OPTIONS_INIT;
+        dal_pool_options options;
         dal_pool *pool;
         dal_status s = dal_driver_check(driver, err);
 
@@ -109,7 +116,7 @@ dal_status dal_pool_new(const dal_driver *driver, const dal_dsn *dsn, const dal_
         if (s == DAL_OK && !dsn)
                 s = dal_error_set(err, DAL_CLASS_ARGUMENT, "a pool needs a database URL");
         if (s == DAL_OK)
-                s = check_options(options ? options : &defaults, err);
+                s = read_options(given, &options, err);
         if (s != DAL_OK)
                 return s;
         pool = dal_mem_alloc(sizeof *pool);
@@ -117,9 +124,9 @@ dal_status dal_pool_new(const dal_driver *driver, const dal_dsn *dsn, const dal_
                 return dal_error_set(err, DAL_CLASS_NO_MEMORY, "no memory for a pool");
         pool->driver = driver;
         pool->has_modes = driver->caps & DAL_CAP_TX_MODE;
-        fill_in_options(pool, options ? options : &defaults);
+        fill_in_options(pool, &options);
         s = dal_driver_resolve_dsn(driver, dsn, NULL, NULL, &pool->dsn, err);
-        if (s == DAL_OK && (!copy_all(pool, pool->dsn, options ? options : &defaults) || !init_locks(pool)))
+        if (s == DAL_OK && (!copy_all(pool, pool->dsn, &options) || !init_locks(pool)))
                 s = dal_error_set(err, DAL_CLASS_NO_MEMORY, "no memory for a pool");
         if (s != DAL_OK) {
                 free_memory(pool);

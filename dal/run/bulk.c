@@ -5,6 +5,8 @@
 
 #include <dal/mem.h>
 
+#include "base/options.h"
+
 #define DEFAULT_CHUNK_ROWS  10000u
 #define DEFAULT_CHUNK_BYTES (4u << 20)
 
@@ -26,12 +28,11 @@ static dal_status read_spec(const dal_bulk_spec *given, dal_bulk_spec *spec, dal
         dal_status s;
 
         *spec = defaults;
-        if (!given || given->struct_size == 0 || given->struct_size > sizeof *spec)
-                return dal_error_set(err, DAL_CLASS_ARGUMENT,
-                                     "fill dal_bulk_spec by DAL_BULK_SPEC_INIT first");
-        /* Who was compiled with an older header gave fewer of them. */
-        memcpy(spec, given, given->struct_size);
-        s = check_name("the table", spec->table, err);
+        if (!given)
+                return dal_error_set(err, DAL_CLASS_ARGUMENT, "a bulk load needs a dal_bulk_spec, not NULL");
+        s = dal__options_read("DAL_BULK_SPEC_INIT", given, spec, sizeof *spec, err);
+        if (s == DAL_OK)
+                s = check_name("the table", spec->table, err);
         if (s == DAL_OK && spec->schema)
                 s = check_name("the schema", spec->schema, err);
         if (s)
@@ -88,6 +89,8 @@ void dal__bulk_stored(dal_bulk *bulk, const dal__bulk_chunk *chunk, int64_t n_sa
 
 static dal_status check_open(const dal_bulk *bulk, dal_error *err)
 {
+        if (!bulk)
+                return dal_error_set(err, DAL_CLASS_ARGUMENT, "a bulk load is needed, not NULL");
         if (bulk->state == DAL__BULK_OPEN)
                 return DAL_OK;
         return dal_error_set(err, DAL_CLASS_STATE,
@@ -140,7 +143,9 @@ dal_status dal_bulk_finish(dal_bulk *bulk, int64_t *n_rows_out, dal_error *err)
 
 dal_bulk_progress dal_bulk_get_progress(const dal_bulk *bulk)
 {
-        return bulk->progress;
+        static const dal_bulk_progress none = {.shard = DAL_NO_SHARD};
+
+        return bulk ? bulk->progress : none;
 }
 
 void dal_bulk_close(dal_bulk *bulk)

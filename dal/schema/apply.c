@@ -94,8 +94,8 @@ static void call_progress(const dal__apply_job *job, const dal__script *script, 
                 .duration_ms = row ? row->duration_ms : 0,
                 .note = row ? row->note : "",
         };
-        if (job->options->progress)
-                job->options->progress(job->options->progress_arg, &info);
+        if (job->options.progress)
+                job->options.progress(job->options.progress_arg, &info);
 }
 
 dal_status dal__apply_report(const dal__apply_job *job, const dal__script *script,
@@ -103,7 +103,7 @@ dal_status dal__apply_report(const dal__apply_job *job, const dal__script *scrip
                              dal_error *err)
 {
         char *sql;
-        if (!job->options->progress)
+        if (!job->options.progress)
                 return DAL_OK;
         if (i_statement >= script->n_statements) {
                 call_progress(job, script, row, state, NULL, 0);

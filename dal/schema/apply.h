@@ -12,7 +12,7 @@
 /* One call of the public functions. */
 typedef struct dal__apply_job {
         dal_conn *conn;
-        const dal_schema_options *options;
+        dal_schema_options options;
         const char *area;
         const char *applied_by;
         uint32_t lock_wait_ms;

@@ -4,27 +4,35 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/options.h"
 #include "schema/apply.h"
 
 /* The area that holds the history table itself, and so comes before any other. */
 #define OWN_AREA "dal"
 
-static dal_status begin_job(dal__apply_job *job, dal_conn *conn, const dal_schema_options *options,
-                            const char *area, dal_error *err)
+static dal_status begin_job(dal__apply_job *job, dal_conn *conn, const dal_schema_options *given,
+                            dal_error *err)
 {
+        const dal_schema_options *options = &job->options;
+        static const dal_schema_options defaults = DAL_SCHEMA_OPTIONS_INIT;
+        dal_status s;
+
         memset(job, 0, sizeof *job);
-        if (!conn || !options || options->struct_size != sizeof *options || !options->dir || !area)
+        job->options = defaults;
+        s = dal__options_read("DAL_SCHEMA_OPTIONS_INIT", given, &job->options, sizeof job->options, err);
+        if (s)
+                return s;
+        if (!conn || !options->dir || !options->area)
                 return dal_error_set(
                         err, DAL_CLASS_ARGUMENT,
                         "a connection, and options by DAL_SCHEMA_OPTIONS_INIT with dir and area, are needed");
         job->conn = conn;
-        job->options = options;
-        job->area = area;
+        job->area = options->area;
         job->applied_by = options->applied_by ? options->applied_by : "dal";
         job->lock_wait_ms = options->lock_wait_ms ? options->lock_wait_ms : 10000;
         job->lock_timeout_ms = options->lock_timeout_ms ? options->lock_timeout_ms : 2000;
         job->statement_timeout_ms = options->statement_timeout_ms ? options->statement_timeout_ms : 600000;
-        return dal__script_load(options->dir, area, dal_conn_info(conn)->dialect,
+        return dal__script_load(options->dir, options->area, dal_conn_info(conn)->dialect,
                                 dal_conn_driver(conn)->sql_syntax, &job->scripts, err);
 }
 
@@ -89,8 +97,8 @@ static void report_missing(const dal__apply_job *job, const dal__history_row *ro
                 .duration_ms = row->duration_ms,
                 .note = row->note,
         };
-        if (job->options->progress)
-                job->options->progress(job->options->progress_arg, &info);
+        if (job->options.progress)
+                job->options.progress(job->options.progress_arg, &info);
 }
 
 /* Counts every script anew; with `is_told` the progress function hears of each. */
@@ -177,7 +185,7 @@ static dal_status check(const dal__apply_job *job, dal_error *err)
                                 "%s_%s of area \"%s\" is applied, but its file is gone from %s/%s: bring it "
                                 "back, or apply from the checkout that has it",
                                 job->history.rows[i].version, job->history.rows[i].name, job->area,
-                                job->options->dir, job->area);
+                                job->options.dir, job->area);
         return DAL_OK;
 }
 
@@ -217,15 +225,20 @@ static dal_status apply_locked(dal__apply_job *job, dal_error *err)
         return status;
 }
 
-static dal_status apply_area(dal_conn *conn, const dal_schema_options *options, const char *area,
-                             dal_schema_report *report_out, dal_error *err);
+static dal_status apply_own_area(const dal__apply_job *job, dal_error *err)
+{
+        dal_schema_options options = job->options;
+
+        options.area = OWN_AREA;
+        return dal_schema_apply(job->conn, &options, NULL, err);
+}
 
 static dal_status apply_job(dal__apply_job *job, dal_error *err)
 {
         dal_error ignored = DAL_ERROR_INIT;
         dal_status status = load_history(job, err);
         if (status == DAL_OK && !job->history.exists && strcmp(job->area, OWN_AREA) != 0)
-                status = apply_area(job->conn, job->options, OWN_AREA, NULL, err);
+                status = apply_own_area(job, err);
         if (status == DAL_OK)
                 status = survey(job, false, err);
         if (status)
@@ -262,14 +275,16 @@ static dal_status rehearse(dal__apply_job *job, dal_error *err)
         return status;
 }
 
-static dal_status apply_area(dal_conn *conn, const dal_schema_options *options, const char *area,
-                             dal_schema_report *report_out, dal_error *err)
+dal_status dal_schema_apply(dal_conn *conn, const dal_schema_options *options, dal_schema_report *report_out,
+                            dal_error *err)
 {
         dal__apply_job job;
-        dal_status status = begin_job(&job, conn, options, area, err);
+        dal_status status = begin_job(&job, conn, options, err);
+        if (report_out)
+                memset(report_out, 0, sizeof *report_out);
         if (status)
                 return status;
-        if (options->dry_run) {
+        if (job.options.dry_run) {
                 status = load_history(&job, err);
                 if (status == DAL_OK)
                         status = rehearse(&job, err);
@@ -280,14 +295,6 @@ static dal_status apply_area(dal_conn *conn, const dal_schema_options *options, 
                 *report_out = job.report;
         end_job(&job);
         return status;
-}
-
-dal_status dal_schema_apply(dal_conn *conn, const dal_schema_options *options, dal_schema_report *report_out,
-                            dal_error *err)
-{
-        if (report_out)
-                memset(report_out, 0, sizeof *report_out);
-        return apply_area(conn, options, options ? options->area : NULL, report_out, err);
 }
 
 /* ---- status and mark ---------------------------------------------------------------------------------- */
@@ -310,7 +317,7 @@ dal_status dal_schema_status(dal_conn *conn, const dal_schema_options *options, 
                              dal_error *err)
 {
         dal__apply_job job;
-        dal_status status = begin_job(&job, conn, options, options ? options->area : NULL, err);
+        dal_status status = begin_job(&job, conn, options, err);
         if (status)
                 return status;
         status = load_history(&job, err);
@@ -371,7 +378,7 @@ dal_status dal_schema_mark(dal_conn *conn, const dal_schema_options *options, co
                            dal_error *err)
 {
         dal__apply_job job;
-        dal_status status = begin_job(&job, conn, options, options ? options->area : NULL, err);
+        dal_status status = begin_job(&job, conn, options, err);
         if (status)
                 return status;
         /* An apply at work keeps its own books; while it runs nothing is uncertain. */

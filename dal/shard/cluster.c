@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/options.h"
 #include "conn/conn_impl.h"
 #include "run/retry.h"
 #include "run/tx_impl.h"
@@ -198,15 +199,12 @@ static dal_status attempt_once(dal_cluster *cluster, const struct target *target
 static dal_status read_tx_options(const dal_tx_options *given, dal_tx_options *options, dal_error *err)
 {
         static const dal_tx_options defaults = DAL_TX_OPTIONS_INIT;
+        dal_status s;
 
         *options = defaults;
-        if (!given)
-                return DAL_OK;
-        if (given->struct_size == 0 || given->struct_size > sizeof *options)
-                return dal_error_set(err, DAL_CLASS_ARGUMENT,
-                                     "fill dal_tx_options by DAL_TX_OPTIONS_INIT first");
-        /* Who was compiled with an older header gave fewer of them. */
-        memcpy(options, given, given->struct_size);
+        s = dal__options_read("DAL_TX_OPTIONS_INIT", given, options, sizeof *options, err);
+        if (s)
+                return s;
         if ((unsigned)options->isolation > DAL_ISOLATION_SERIALIZABLE)
                 return dal_error_set(err, DAL_CLASS_ARGUMENT, "isolation %d is not one of enum dal_isolation",
                                      (int)options->isolation);

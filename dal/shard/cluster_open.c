@@ -5,6 +5,8 @@
 
 #include <dal/mem.h>
 
+#include "base/options.h"
+
 #define DEFAULT_TIMEOUT_MS      10000u
 #define DEFAULT_MAP_REFRESH_MS  5000u
 #define FANOUT_GRACE_MS         1000u /* as fanout.h says */
@@ -69,14 +71,14 @@ dal_status dal__cluster_add_shard(dal_cluster *cluster, uint16_t number, const d
 static dal_status copy_options(dal_cluster *cluster, const dal_cluster_options *options, dal_error *err)
 {
         static const dal_cluster_options defaults = DAL_CLUSTER_OPTIONS_INIT;
+        dal_status s;
+
         cluster->options = defaults;
         cluster->fanout_grace_ms = FANOUT_GRACE_MS;
-        if (options) {
-                if (options->struct_size == 0 || options->struct_size > sizeof *options)
-                        return dal_error_set(err, DAL_CLASS_ARGUMENT,
-                                             "fill dal_cluster_options by DAL_CLUSTER_OPTIONS_INIT first");
-                memcpy(&cluster->options, options, options->struct_size);
-        }
+        s = dal__options_read("DAL_CLUSTER_OPTIONS_INIT", options, &cluster->options, sizeof cluster->options,
+                              err);
+        if (s)
+                return s;
         if ((unsigned)cluster->options.outcomes > DAL_OUTCOMES_NUMBERS)
                 return dal_error_set(err, DAL_CLASS_ARGUMENT, "outcomes %d is not one of enum dal_outcomes",
                                      (int)cluster->options.outcomes);

@@ -5,6 +5,8 @@
 
 #include <dal/mem.h>
 
+#include "base/options.h"
+
 /* ---- one leg --------------------------------------------------------------------------------------------------------- */
 
 /* Nothing of the answer was seen yet, and what was asked either did nothing or may be done twice. */
@@ -413,15 +415,12 @@ static dal_status open_fanout(const char *here, dal_cluster *cluster, const dal_
 static dal_status read_options(const dal_fanout_options *given, dal_fanout_options *options, dal_error *err)
 {
         static const dal_fanout_options defaults = DAL_FANOUT_OPTIONS_INIT;
+        dal_status s;
 
         *options = defaults;
-        if (!given)
-                return DAL_OK;
-        if (given->struct_size == 0 || given->struct_size > sizeof *options)
-                return dal_error_set(err, DAL_CLASS_ARGUMENT,
-                                     "fill dal_fanout_options by DAL_FANOUT_OPTIONS_INIT first");
-        /* Who was compiled with an older header gave fewer of them. */
-        memcpy(options, given, given->struct_size);
+        s = dal__options_read("DAL_FANOUT_OPTIONS_INIT", given, options, sizeof *options, err);
+        if (s)
+                return s;
         if ((unsigned)options->order > DAL_FANOUT_MERGED)
                 return dal_error_set(err, DAL_CLASS_ARGUMENT, "order %d is not one of enum dal_fanout_order",
                                      (int)options->order);
