@@ -83,13 +83,11 @@ void dal__batch_free(dal_batch *batch)
 
 /* ---- filling ------------------------------------------------------------------------------------------------------ */
 
-static dal_status check_thread(const dal_batch *batch, dal_error *err)
+static dal_status check_caller(const dal_batch *batch, dal_error *err)
 {
         if (!batch)
                 return dal_error_set(err, DAL_CLASS_ARGUMENT, "a batch is needed, not NULL");
-        if (!batch->tx || pthread_equal(batch->tx->thread, pthread_self()))
-                return DAL_OK;
-        return dal_error_set(err, DAL_CLASS_STATE, "a transaction may only be used by the thread it runs on");
+        return batch->tx ? dal__tx_check_caller(batch->tx, err) : DAL_OK;
 }
 
 static dal_status refuse_unread(dal_error *err)
@@ -106,7 +104,7 @@ static bool is_forked(const dal_batch *batch)
 
 static dal_status check_new(const dal_batch *batch, const dal_stmt *stmt, dal_error *err)
 {
-        dal_status s = check_thread(batch, err);
+        dal_status s = check_caller(batch, err);
 
         if (s)
                 return s;
@@ -271,7 +269,7 @@ dal_status dal_batch_run(dal_batch *batch, dal_error *err)
 {
         dal_error *failure;
         uint32_t attempt = 1;
-        dal_status s = check_thread(batch, err);
+        dal_status s = check_caller(batch, err);
 
         if (s)
                 return s;
@@ -379,7 +377,7 @@ static dal_status next_outcome(dal_batch *batch)
 
 dal_status dal_batch_next(dal_batch *batch, bool *found_out, dal_error *err)
 {
-        dal_status s = check_thread(batch, err);
+        dal_status s = check_caller(batch, err);
 
         if (found_out)
                 *found_out = false;
@@ -446,7 +444,7 @@ void dal__batch_abandon(dal_batch *batch)
 
 void dal_batch_close(dal_batch *batch)
 {
-        if (!batch || check_thread(batch, NULL))
+        if (!batch || check_caller(batch, NULL))
                 return;
         if (batch->running && !is_forked(batch))
                 finish(batch);

@@ -10,10 +10,10 @@
 
 /* ---- the author's calls --------------------------------------------------------------------------------------- */
 
-static dal_status check_thread(const dal_tx *tx, dal_error *err)
+dal_status dal__tx_refuse_caller(const dal_tx *tx, dal_error *err)
 {
-        if (pthread_equal(tx->thread, pthread_self()))
-                return DAL_OK;
+        if (!tx)
+                return dal_error_set(err, DAL_CLASS_ARGUMENT, "a transaction is needed, not NULL");
         return dal_error_set(err, DAL_CLASS_STATE, "a transaction may only be used by the thread it runs on");
 }
 
@@ -52,7 +52,7 @@ static inline dal_status pass(dal_tx *tx, dal_status s, dal_error *err)
 dal_status dal_tx_exec(dal_tx *tx, const dal_stmt *stmt, dal_params params, int64_t *n_rows_out,
                        dal_error *err)
 {
-        dal_status s = check_thread(tx, err);
+        dal_status s = dal__tx_check_caller(tx, err);
 
         if (s)
                 return s;
@@ -84,7 +84,7 @@ dal_status dal_tx_exec_versioned(dal_tx *tx, const dal_stmt *stmt, dal_params pa
 
 dal_status dal_tx_query(dal_tx *tx, const dal_stmt *stmt, dal_params params, dal_rows **out, dal_error *err)
 {
-        dal_status s = check_thread(tx, err);
+        dal_status s = dal__tx_check_caller(tx, err);
 
         *out = NULL;
         if (s)
@@ -97,7 +97,7 @@ dal_status dal_tx_query(dal_tx *tx, const dal_stmt *stmt, dal_params params, dal
 
 dal_status dal_tx_queue(dal_tx *tx, const dal_stmt *stmt, dal_params params, dal_error *err)
 {
-        dal_status s = check_thread(tx, err);
+        dal_status s = dal__tx_check_caller(tx, err);
 
         if (s)
                 return s;
@@ -108,7 +108,7 @@ dal_status dal_tx_queue(dal_tx *tx, const dal_stmt *stmt, dal_params params, dal
 dal_status dal_tx_exec_dynamic(dal_tx *tx, const char *sql, dal_params params, int64_t *n_rows_out,
                                dal_error *err)
 {
-        dal_status s = check_thread(tx, err);
+        dal_status s = dal__tx_check_caller(tx, err);
 
         if (s)
                 return s;
@@ -119,7 +119,7 @@ dal_status dal_tx_exec_dynamic(dal_tx *tx, const char *sql, dal_params params, i
 dal_status dal_tx_query_dynamic(dal_tx *tx, const char *sql, dal_params params, dal_rows **out,
                                 dal_error *err)
 {
-        dal_status s = check_thread(tx, err);
+        dal_status s = dal__tx_check_caller(tx, err);
 
         *out = NULL;
         if (s)
@@ -134,7 +134,7 @@ dal_status dal_tx_require_key(dal_tx *tx, dal_key key, dal_error *err)
 {
         char further[DAL_KEY_TEXT_SIZE], first[DAL_KEY_TEXT_SIZE];
         uint16_t shard;
-        dal_status s = check_thread(tx, err);
+        dal_status s = dal__tx_check_caller(tx, err);
 
         if (s)
                 return s;
@@ -186,7 +186,7 @@ int64_t dal_tx_insert_id(const dal_tx *tx)
 static dal_status add_hook(const dal_tx *tx, dal__tx_hooks *hooks, dal_tx_hook_fn *fn, void *arg,
                            dal_error *err)
 {
-        dal_status s = check_thread(tx, err);
+        dal_status s = dal__tx_check_caller(tx, err);
 
         if (s)
                 return s;
@@ -328,7 +328,7 @@ dal_status dal_tx_run(dal_tx *outer, dal_tx_fn *fn, void *arg, dal_error *err)
         dal_error failure = DAL_ERROR_INIT, before;
         size_t n_commit, n_rollback;
         uint32_t number;
-        dal_status s = check_thread(outer, err);
+        dal_status s = dal__tx_check_caller(outer, err);
 
         if (s)
                 return s;

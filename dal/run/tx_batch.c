@@ -9,12 +9,9 @@ dal_status dal_tx_batch(dal_tx *tx, dal_batch **out, dal_error *err)
         if (!out)
                 return dal_error_set(err, DAL_CLASS_ARGUMENT, "dal_tx_batch() needs a place for the batch");
         *out = NULL;
-        if (!tx)
-                return dal_error_set(err, DAL_CLASS_ARGUMENT, "dal_tx_batch() needs a transaction, not NULL");
-        if (!pthread_equal(tx->thread, pthread_self()))
-                return dal_error_set(err, DAL_CLASS_STATE,
-                                     "a transaction may only be used by the thread it runs on");
-        s = dal__batch_new(out, err);
+        s = dal__tx_check_caller(tx, err);
+        if (s == DAL_OK)
+                s = dal__batch_new(out, err);
         if (s)
                 return s;
         (*out)->tx = tx;

@@ -22,12 +22,9 @@ static dal_status send_chunk(dal_bulk *bulk, dal_error *err)
 
 static dal_status add_in_tx(dal_bulk *bulk, const dal_key *key, dal_params row, dal_error *err)
 {
-        dal_status s = DAL_OK;
+        dal_status s = dal__tx_check_caller(bulk->tx, err);
 
-        if (!pthread_equal(bulk->tx->thread, pthread_self()))
-                return dal_error_set(err, DAL_CLASS_STATE,
-                                     "a transaction may only be used by the thread it runs on");
-        if (key)
+        if (s == DAL_OK && key)
                 s = dal_tx_require_key(bulk->tx, *key, err);
         if (s == DAL_OK)
                 s = dal__bulk_check_row(&bulk->names, bulk->driver, bulk->next_row, row, err);
@@ -40,6 +37,13 @@ static dal_status add_in_tx(dal_bulk *bulk, const dal_key *key, dal_params row, 
         return dal__bulk_is_full(bulk, &bulk->chunk) ? send_chunk(bulk, err) : DAL_OK;
 }
 
+static dal_status finish_in_tx(dal_bulk *bulk, dal_error *err)
+{
+        dal_status s = dal__tx_check_caller(bulk->tx, err);
+
+        return s ? s : send_chunk(bulk, err);
+}
+
 static void close_in_tx(dal_bulk *bulk)
 {
         dal__bulk_free_chunk(&bulk->chunk);
@@ -47,11 +51,16 @@ static void close_in_tx(dal_bulk *bulk)
 
 dal_status dal_tx_bulk(dal_tx *tx, const dal_bulk_spec *spec, dal_bulk **out, dal_error *err)
 {
-        static const dal__bulk_way way = {add_in_tx, send_chunk, close_in_tx};
+        static const dal__bulk_way way = {add_in_tx, finish_in_tx, close_in_tx};
         dal_bulk *bulk;
-        dal_status s = dal__bulk_new(spec, &way, &bulk, err);
+        dal_status s;
 
+        if (!out)
+                return dal_error_set(err, DAL_CLASS_ARGUMENT, "dal_tx_bulk() needs a place for the load");
         *out = NULL;
+        s = dal__tx_check_caller(tx, err);
+        if (s == DAL_OK)
+                s = dal__bulk_new(spec, &way, &bulk, err);
         if (s)
                 return s;
         bulk->tx = tx;

@@ -58,6 +58,12 @@ struct dal_tx {
  * complete, and its bits say whether another attempt can help. Either way dal__tx_end() comes next.
  */
 dal_status dal__tx_attempt(dal_tx *tx, dal_tx_fn *fn, void *arg, dal_error *err);
+/* Refuses what is no transaction, and a thread that is not the transaction's. */
+DAL_COLD dal_status dal__tx_refuse_caller(const dal_tx *tx, dal_error *err);
+static inline dal_status dal__tx_check_caller(const dal_tx *tx, dal_error *err)
+{
+        return tx && pthread_equal(tx->thread, pthread_self()) ? DAL_OK : dal__tx_refuse_caller(tx, err);
+}
 /* tx_batch.c: a batch was closed; those that were not do not outlive the attempt. */
 void dal__tx_forget_batch(dal_batch *batch);
 void dal__tx_free_batches(dal_tx *tx);

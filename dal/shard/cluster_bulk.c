@@ -203,9 +203,15 @@ dal_status dal_cluster_bulk_at(const char *here, dal_cluster *cluster, const dal
         static const dal__bulk_way way = {add_row, send_rest, close_parts};
         struct shards *shards;
         dal_bulk *bulk;
-        dal_status s = dal__bulk_new(spec, &way, &bulk, err);
+        dal_status s;
 
+        if (!out)
+                return dal_error_set(err, DAL_CLASS_ARGUMENT,
+                                     "dal_cluster_bulk() needs a place for the load");
         *out = NULL;
+        if (!cluster)
+                return dal_error_set(err, DAL_CLASS_ARGUMENT, "dal_cluster_bulk() needs a cluster, not NULL");
+        s = dal__bulk_new(spec, &way, &bulk, err);
         if (s)
                 return s;
         shards = bulk->shards = dal_mem_alloc(sizeof *shards);

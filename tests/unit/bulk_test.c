@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: MIT */
+#include <pthread.h>
+
+#include <dal/batch.h>
 #include <dal/bulk.h>
 
 #include "cluster_fixture.h"
@@ -59,6 +62,26 @@ static void test_bulk__a_spec_that_is_not_whole_is_refused(void **state)
         spec.columns = no_text;
         assert_fails(dal_cluster_bulk(f->cluster, &spec, &bulk, &err), DAL_CLASS_ARGUMENT);
         assert_null(bulk);
+        free_sharded(f);
+}
+
+static void test_bulk__nothing_is_refused(void **state)
+{
+        struct sharded *f = open_three();
+        dal_error err = DAL_ERROR_INIT;
+        dal_bulk_spec spec = new_spec();
+        dal_bulk *bulk = (dal_bulk *)f;
+
+        (void)state;
+        assert_fails(dal_cluster_bulk(NULL, &spec, &bulk, &err), DAL_CLASS_ARGUMENT);
+        assert_null(bulk);
+        assert_fails(dal_cluster_bulk(f->cluster, &spec, NULL, &err), DAL_CLASS_ARGUMENT);
+        assert_fails(dal_tx_bulk(NULL, &spec, &bulk, &err), DAL_CLASS_ARGUMENT);
+        assert_fails(dal_bulk_add(NULL, ROW(1), &err), DAL_CLASS_ARGUMENT);
+        assert_fails(dal_bulk_add_for(NULL, dal_key_int64(1), ROW(1), &err), DAL_CLASS_ARGUMENT);
+        assert_fails(dal_bulk_skip(NULL, 1, &err), DAL_CLASS_ARGUMENT);
+        assert_fails(dal_bulk_finish(NULL, NULL, &err), DAL_CLASS_ARGUMENT);
+        assert_int_equal(dal_bulk_get_progress(NULL).n_given, 0);
         dal_bulk_close(NULL);
         free_sharded(f);
 }
@@ -302,10 +325,68 @@ static void test_bulk__a_row_of_another_shard_is_refused_in_a_transaction(void *
         free_sharded(f);
 }
 
+struct elsewhere {
+        dal_tx *tx;
+        dal_bulk *bulk;
+        dal_batch *batch;
+};
+
+static void *use_from_another_thread(void *arg)
+{
+        struct elsewhere *e = arg;
+        dal_bulk_spec spec = new_spec();
+        dal_error err = DAL_ERROR_INIT;
+        dal_batch *batch = NULL;
+        dal_bulk *bulk = NULL;
+
+        assert_fails(dal_tx_exec(e->tx, &put_row, ROW(2), NULL, &err), DAL_CLASS_STATE);
+        assert_fails(dal_tx_queue(e->tx, &put_row, ROW(2), &err), DAL_CLASS_STATE);
+        assert_fails(dal_tx_batch(e->tx, &batch, &err), DAL_CLASS_STATE);
+        assert_fails(dal_batch_run(e->batch, &err), DAL_CLASS_STATE);
+        assert_fails(dal_tx_bulk(e->tx, &spec, &bulk, &err), DAL_CLASS_STATE);
+        assert_fails(dal_bulk_add(e->bulk, ROW(2), &err), DAL_CLASS_STATE);
+        assert_fails(dal_bulk_finish(e->bulk, NULL, &err), DAL_CLASS_STATE);
+        return arg;
+}
+
+static dal_status share_with_another_thread(dal_tx *tx, void *arg, dal_error *err)
+{
+        struct elsewhere e = {.tx = tx};
+        dal_bulk_spec spec = new_spec();
+        pthread_t thread;
+        void *done = NULL;
+
+        (void)arg;
+        assert_int_equal(dal_tx_batch(tx, &e.batch, err), DAL_OK);
+        assert_int_equal(dal_tx_bulk(tx, &spec, &e.bulk, err), DAL_OK);
+        assert_int_equal(dal_bulk_add(e.bulk, ROW(1), err), DAL_OK);
+        assert_int_equal(pthread_create(&thread, NULL, use_from_another_thread, &e), 0);
+        assert_int_equal(pthread_join(thread, &done), 0);
+        assert_ptr_equal(done, &e);
+        assert_int_equal(dal_bulk_finish(e.bulk, NULL, err), DAL_OK);
+        dal_bulk_close(e.bulk);
+        dal_batch_close(e.batch);
+        return DAL_OK;
+}
+
+static void test_bulk__a_transaction_is_its_threads_alone(void **state)
+{
+        struct sharded *f = open_three();
+        dal_error err = DAL_ERROR_INIT;
+
+        (void)state;
+        assert_ok(dal_cluster_run(f->cluster, key_on(f->cluster, 0), NULL, share_with_another_thread, NULL,
+                                  &err));
+        assert_true(has_row(f->servers[0], 1));
+        assert_false(has_row(f->servers[0], 2));
+        free_sharded(f);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_bulk__a_spec_that_is_not_whole_is_refused),
+                cmocka_unit_test(test_bulk__nothing_is_refused),
                 cmocka_unit_test(test_bulk__names_are_quoted_by_the_engine),
                 cmocka_unit_test(test_bulk__each_row_goes_to_its_shard),
                 cmocka_unit_test(test_bulk__a_row_without_a_key_has_no_place),
@@ -314,6 +395,7 @@ int main(void)
                 cmocka_unit_test(test_bulk__a_chunk_is_run_again_after_contention),
                 cmocka_unit_test(test_bulk__a_slot_that_moved_away_gets_no_rows),
                 cmocka_unit_test(test_bulk__a_row_of_another_shard_is_refused_in_a_transaction),
+                cmocka_unit_test(test_bulk__a_transaction_is_its_threads_alone),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
