@@ -277,6 +277,7 @@ typedef struct dal__postgres_conn {
         int i_row, n_rows;
         uint32_t n_columns, columns_room;
         bool streaming;  /* more rows are to come */
+        bool wide_rows;  /* those of the last stream were: a chunk of their like would take too much memory */
         bool may_cancel; /* nothing is lost when the streaming statement is canceled */
         bool needs_room; /* some column does */
         dal__postgres_column *columns;
@@ -326,7 +327,7 @@ void dal__postgres_closed(dal__postgres_conn *conn, uint32_t n);
 /* Says whether the rows of a request are to be delivered as they come. */
 bool dal__postgres_streams(const dal_request *request);
 /* Asks for that; for the answer that is read next, before anything of it was looked at. */
-void dal__postgres_set_stream(PGconn *pg);
+void dal__postgres_set_stream(dal__postgres_conn *conn);
 /* Says whether a request only reads, as far as its first word tells. */
 bool dal__postgres_is_read(const dal_request *request);
 

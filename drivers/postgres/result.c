@@ -497,7 +497,7 @@ static dal_status pipelined_result(dal__postgres_conn *conn, dal__postgres_item 
 
                 PQclear(result);
                 if (last && dal__postgres_streams(item->request))
-                        dal__postgres_set_stream(conn->pg);
+                        dal__postgres_set_stream(conn);
                 s = dal__postgres_wait(conn, deadline, err);
                 if (s)
                         return s;

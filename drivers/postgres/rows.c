@@ -16,8 +16,11 @@
 #define GENTLE_MS 50
 #define CANCEL_MS 1000
 
-/* Rows between two looks at the clock. */
-#define CLOCK_EVERY 256u
+/* Results, of a row or a chunk each, between two looks at the clock. */
+#define CLOCK_EVERY 32u
+
+/* Bytes of a row above which the next stream of the connection goes row by row. */
+#define WIDE_ROW 65536
 
 /* ---- the current result ---------------------------------------------------------------------------------------- */
 
@@ -61,6 +64,17 @@ bool dal__postgres_is_partial(const PGresult *result)
         return status == PGRES_SINGLE_TUPLE;
 }
 
+/* What rows take is known when they are here: it is the next stream that goes by it. */
+static inline void note_width(dal__postgres_conn *conn)
+{
+#ifdef LIBPQ_HAS_CHUNK_MODE
+        if (PQresultMemorySize(conn->rows) > (size_t)conn->n_rows * WIDE_ROW)
+                conn->wide_rows = true;
+#else
+        (void)conn;
+#endif
+}
+
 DAL_COLD static dal_status no_memory(dal_error *err)
 {
         return dal_error_set(err, DAL_CLASS_NO_MEMORY, "out of memory for the rows of a result");
@@ -91,6 +105,8 @@ static inline dal_status open_rows(dal__postgres_conn *conn, PGresult *result, b
         conn->i_row = 0;
         conn->n_rows = PQntuples(result);
         conn->streaming = streaming;
+        if (streaming)
+                note_width(conn);
         if (n > conn->columns_room && !reserve_columns(conn, n))
                 return no_memory(err);
         if ((streaming || conn->n_rows > SMALL_RESULT) &&
@@ -271,6 +287,7 @@ static inline dal_status next_part(dal__postgres_conn *conn, dal_deadline deadli
         else
                 return end_stream(conn, result, deadline, err);
         conn->rows = result;
+        note_width(conn);
         return DAL_OK;
 }
 
