@@ -200,26 +200,27 @@ dal_status dal_cluster_resolve(dal_cluster *cluster, const char *token, uint32_t
 }
 
 /* Up to when tokens are old; to keep them for longer than the clock has run is to keep them all. */
-static uint64_t keep_from(uint64_t now, uint32_t keep_s)
+/* Chooses, by the server's clock, up to when to purge, and has it noted. */
+static dal_status begin_purge(dal_conn *conn, const char *table, uint32_t keep_s, dal_deadline deadline,
+                              uint64_t *older_than_out, dal_error *err)
 {
-        return now > keep_s ? now - keep_s : 0;
+        uint64_t now = 0;
+        dal_status s = dal__outcome_agreed_time(conn, deadline, &now, err);
+
+        *older_than_out = now > keep_s ? now - keep_s : 0;
+        return s ? s : dal__outcome_note_purge(conn, table, *older_than_out, deadline, err);
 }
 
 static dal_status purge(dal_conn *conn, const dal__shard *shard, uint32_t keep_s, dal_deadline deadline,
                         uint64_t *n_out, dal_error *err)
 {
         const char *table = atomic_load(&shard->outcome_table);
-        uint64_t n = 0, older_than = 0;
-        dal_status s = dal__outcome_agreed_time(conn, deadline, &older_than, err);
+        uint64_t n = 1, older_than;
+        dal_status s = begin_purge(conn, table, keep_s, deadline, &older_than, err);
 
-        older_than = keep_from(older_than, keep_s);
-        if (s == DAL_OK)
-                s = dal__outcome_note_purge(conn, table, older_than, deadline, err);
-        while (s == DAL_OK) {
+        while (s == DAL_OK && n) {
                 s = dal__outcome_purge(conn, table, shard->number, older_than, deadline, &n, err);
                 *n_out += n;
-                if (n == 0)
-                        break;
         }
         return s;
 }
@@ -274,16 +275,13 @@ static void purge_quietly(dal_cluster *cluster, dal__shard *shard)
                                                    : MAX_KEEP_HOURS * 3600u;
         const char *table = atomic_load(&shard->outcome_table);
         dal_deadline end = dal_clock_after_ms(PURGE_MS);
-        uint64_t older_than = 0, n = 1;
+        uint64_t n = 1, older_than;
         dal_conn *conn;
         dal_status s = dal_pool_acquire(shard->pool, false, dal_clock_after_ms(PURGE_LEASE_MS), &conn, NULL);
 
         if (s)
                 return; /* there is no connection to spare: another time */
-        s = dal__outcome_agreed_time(conn, dal_clock_after_ms(PURGE_STEP_MS), &older_than, NULL);
-        older_than = keep_from(older_than, keep_s);
-        if (s == DAL_OK)
-                s = dal__outcome_note_purge(conn, table, older_than, dal_clock_after_ms(PURGE_STEP_MS), NULL);
+        s = begin_purge(conn, table, keep_s, dal_clock_after_ms(PURGE_STEP_MS), &older_than, NULL);
         while (s == DAL_OK && n && !dal_clock_passed(end) && !atomic_load(&cluster->closing))
                 s = dal__outcome_purge(conn, table, shard->number, older_than,
                                        dal_clock_after_ms(PURGE_STEP_MS), &n, NULL);
