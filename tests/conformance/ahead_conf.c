@@ -162,17 +162,6 @@ static dal_status reads_of_which_one_fails(dal_tx *tx, void *arg, dal_error *err
         return s ? s : dal_tx_exec(tx, &twice, DAL_PARAMS(dal_int64(2)), NULL, err);
 }
 
-static uint64_t session_of(struct conf *c, dal_cluster *cluster)
-{
-        dal_conn *conn = NULL;
-        uint64_t id;
-
-        OK(dal_cluster_lease(cluster, 0, &conn, &c->err));
-        id = dal_conn_info(conn)->session_id;
-        dal_cluster_release(cluster, 0, conn);
-        return id;
-}
-
 /* One answer too many or too few that is thrown away would cost the session, which another one replaces unseen. */
 static void ahead__a_failure_among_reads_leaves_a_usable_connection(struct conf *c)
 {
@@ -188,7 +177,7 @@ static void ahead__a_failure_among_reads_leaves_a_usable_connection(struct conf 
                                  SOON, NULL, &c->err));
         options.pool.max_size = 1;
         cluster = conf_cluster(c, &options);
-        session = session_of(c, cluster);
+        session = conf_session_of(c, cluster);
         for (int i = 0; i < 3; i++) {
                 from = 1;
                 assert_int_not_equal(dal_cluster_run(cluster, dal_key_int64(7), NULL,
@@ -199,7 +188,7 @@ static void ahead__a_failure_among_reads_leaves_a_usable_connection(struct conf 
                 from = 2;
                 OK(dal_cluster_run(cluster, dal_key_int64(7), NULL, reads_of_which_one_fails, &from,
                                    &c->err));
-                assert_int_equal(session_of(c, cluster), session);
+                assert_int_equal(conf_session_of(c, cluster), session);
         }
         conf_cluster_end(c, cluster);
 }

@@ -31,17 +31,6 @@ static dal_cluster *open_one(struct conf *c)
         return conf_cluster(c, &options);
 }
 
-static uint64_t round_trips(struct conf *c, dal_cluster *cluster)
-{
-        dal_conn *conn = NULL;
-        uint64_t n;
-
-        OK(dal_cluster_lease(cluster, 0, &conn, &c->err));
-        n = dal_conn_get_stats(conn).n_round_trips;
-        dal_cluster_release(cluster, 0, conn);
-        return n;
-}
-
 static dal_status add_account(dal_batch *batch, int64_t id, dal_error *err)
 {
         return dal_batch_add(batch, &conf_add_account, DAL_PARAMS(dal_int64(id), dal_int64(10 * id)), err);
@@ -104,10 +93,10 @@ static void batch__independent_statements_share_a_round_trip(struct conf *c)
 {
         dal_cluster *cluster = open_one(c);
         dal_batch *batch = NULL;
-        uint64_t start = round_trips(c, cluster), written, read;
+        uint64_t start = conf_round_trips(c, cluster), written, read;
 
         fill_accounts(c, cluster, MANY);
-        written = round_trips(c, cluster);
+        written = conf_round_trips(c, cluster);
         OK(dal_cluster_batch(cluster, key(), &batch, &c->err));
         for (int64_t id = 0; id < MANY; id++)
                 OK(ask_balance(batch, id, &c->err));
@@ -118,7 +107,7 @@ static void batch__independent_statements_share_a_round_trip(struct conf *c)
         }
         next_is_the_end(c, batch);
         dal_batch_close(batch);
-        read = round_trips(c, cluster);
+        read = conf_round_trips(c, cluster);
         if (conf_has_cap(c, DAL_CAP_PIPELINE)) {
                 assert_int_equal(written - start, c->q->counts_round_trips);
                 assert_int_equal(read - written, c->q->counts_round_trips);
@@ -152,11 +141,11 @@ static dal_status run_accounts(dal_tx *tx, void *arg, dal_error *err)
 static void batch__transaction_with_a_batch_takes_two_round_trips(struct conf *c)
 {
         dal_cluster *cluster = open_one(c);
-        uint64_t before = round_trips(c, cluster), cost;
+        uint64_t before = conf_round_trips(c, cluster), cost;
         int64_t n = 0;
 
         OK(dal_cluster_run(cluster, key(), NULL, run_accounts, &n, &c->err));
-        cost = round_trips(c, cluster) - before;
+        cost = conf_round_trips(c, cluster) - before;
         assert_int_equal(n, MANY);
         assert_int_equal(count(c), MANY + 1);
         if (conf_has_cap(c, DAL_CAP_PIPELINE))
@@ -171,7 +160,7 @@ static void batch__independent_writes_fail_alone(struct conf *c)
         static const int64_t ids[] = {1, 2, 1, 3, 2, 4};
         dal_cluster *cluster = open_one(c);
         dal_batch *batch = NULL;
-        uint64_t before = round_trips(c, cluster);
+        uint64_t before = conf_round_trips(c, cluster);
         bool found;
 
         OK(dal_cluster_batch(cluster, key(), &batch, &c->err));
@@ -196,7 +185,7 @@ static void batch__independent_writes_fail_alone(struct conf *c)
         next_is_the_end(c, batch);
         dal_batch_close(batch);
         if (conf_has_cap(c, DAL_CAP_PIPELINE))
-                assert_int_equal(round_trips(c, cluster) - before, c->q->counts_round_trips);
+                assert_int_equal(conf_round_trips(c, cluster) - before, c->q->counts_round_trips);
         assert_int_equal(count(c), 4);
         conf_cluster_end(c, cluster);
 }
@@ -241,7 +230,7 @@ static void batch__queries_that_fail_are_told_one_by_one(struct conf *c)
         bool found;
 
         fill_accounts(c, cluster, MANY);
-        before = round_trips(c, cluster);
+        before = conf_round_trips(c, cluster);
         OK(dal_cluster_batch(cluster, key(), &batch, &c->err));
         for (int64_t id = 0; id < MANY; id++)
                 OK(id % 20 == 10 ? dal_batch_add(batch, &nowhere, DAL_NO_PARAMS, &c->err)
@@ -256,7 +245,7 @@ static void batch__queries_that_fail_are_told_one_by_one(struct conf *c)
         next_is_the_end(c, batch);
         dal_batch_close(batch);
         if (conf_has_cap(c, DAL_CAP_PIPELINE))
-                assert_in_range(round_trips(c, cluster) - before, 0,
+                assert_in_range(conf_round_trips(c, cluster) - before, 0,
                                 12); /* not one for each that was skipped */
         conf_cluster_end(c, cluster);
 }

@@ -340,6 +340,32 @@ void conf_cluster_end(struct conf *c, dal_cluster *cluster)
         OK(dal_cluster_close(cluster, 5000, &c->err));
 }
 
+static void look_at_one(struct conf *c, dal_cluster *cluster, uint64_t *n_round_trips, uint64_t *session)
+{
+        dal_conn *conn = NULL;
+
+        OK(dal_cluster_lease(cluster, 0, &conn, &c->err));
+        *n_round_trips = dal_conn_get_stats(conn).n_round_trips;
+        *session = dal_conn_info(conn)->session_id;
+        dal_cluster_release(cluster, 0, conn);
+}
+
+uint64_t conf_round_trips(struct conf *c, dal_cluster *cluster)
+{
+        uint64_t n, session;
+
+        look_at_one(c, cluster, &n, &session);
+        return n;
+}
+
+uint64_t conf_session_of(struct conf *c, dal_cluster *cluster)
+{
+        uint64_t n, session;
+
+        look_at_one(c, cluster, &n, &session);
+        return session;
+}
+
 int64_t conf_number(struct conf *c, dal_conn *conn, const dal_stmt *stmt, dal_params params)
 {
         dal_rows *rows = NULL;

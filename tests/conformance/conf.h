@@ -139,6 +139,9 @@ dal_conn *conf_open(struct conf *c, const dal_conn_options *options);
 dal_cluster *conf_cluster(struct conf *c, const dal_cluster_options *options);
 /* Checks that every connection came home, and closes. */
 void conf_cluster_end(struct conf *c, dal_cluster *cluster);
+/* Of a cluster of one connection: the round trips it has made, and its session on the server. */
+uint64_t conf_round_trips(struct conf *c, dal_cluster *cluster);
+uint64_t conf_session_of(struct conf *c, dal_cluster *cluster);
 /* Appends a key to a URL. */
 void conf_url_with(char *out, size_t size, const char *url, const char *key, const char *value);
 /* Runs a query that gives one integer. */

@@ -455,17 +455,6 @@ static void outcome__a_number_is_asked_about_later(struct conf *c)
 
 /* ---- what it costs ----------------------------------------------------------------------------------------------- */
 
-static uint64_t round_trips(struct conf *c, dal_cluster *cluster)
-{
-        dal_conn *conn = NULL;
-        uint64_t n;
-
-        OK(dal_cluster_lease(cluster, 0, &conn, &c->err));
-        n = dal_conn_get_stats(conn).n_round_trips;
-        dal_cluster_release(cluster, 0, conn);
-        return n;
-}
-
 /* The token and COMMIT leave together: counted by the library, and read off the wire. */
 static void outcome__a_token_costs_no_round_trip(struct conf *c)
 {
@@ -486,13 +475,13 @@ static void outcome__a_token_costs_no_round_trip(struct conf *c)
                 options.outcomes = i ? DAL_OUTCOMES_AUTO : DAL_OUTCOMES_OFF;
                 OK(dal_cluster_open(url, drivers, 1, &options, &cluster, &c->err));
                 OK(dal_cluster_run(cluster, dal_key_int64(1), NULL, work, &w, &c->err));
-                n[i] = round_trips(c, cluster);
+                n[i] = conf_round_trips(c, cluster);
                 conf_proxy_forget(w.proxy);
                 for (int j = 0; j < 3; j++) {
                         w.id++;
                         OK(dal_cluster_run(cluster, dal_key_int64(1), NULL, work, &w, &c->err));
                 }
-                n[i] = round_trips(c, cluster) - n[i];
+                n[i] = conf_round_trips(c, cluster) - n[i];
                 assert_int_equal(conf_proxy_heard(w.proxy, "dal_outcome", 11), i ? 3 : 0);
                 assert_int_equal(conf_proxy_heard(w.proxy, "COMMIT", 6), 3);
                 OK(dal_cluster_close(cluster, 5000, &c->err));

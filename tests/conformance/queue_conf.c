@@ -25,18 +25,6 @@ static dal_status queue_five(dal_tx *tx, void *arg, dal_error *err)
         return DAL_OK;
 }
 
-/* The round trips of a cluster with one connection, seen on the connection itself. */
-static uint64_t round_trips(struct conf *c, dal_cluster *cluster)
-{
-        dal_conn *conn = NULL;
-        uint64_t n;
-
-        OK(dal_cluster_lease(cluster, 0, &conn, &c->err));
-        n = dal_conn_get_stats(conn).n_round_trips;
-        dal_cluster_release(cluster, 0, conn);
-        return n;
-}
-
 static void queue__writes_travel_with_commit(struct conf *c)
 {
         dal_cluster_options options = DAL_CLUSTER_OPTIONS_INIT;
@@ -45,15 +33,16 @@ static void queue__writes_travel_with_commit(struct conf *c)
 
         options.pool.max_size = 1;
         cluster = conf_cluster(c, &options);
-        before = round_trips(c, cluster);
+        before = conf_round_trips(c, cluster);
         OK(dal_cluster_run(cluster, key(), NULL, queue_five, NULL, &c->err));
-        cost = round_trips(c, cluster) - before;
+        cost = conf_round_trips(c, cluster) - before;
         if (!c->q->counts_round_trips)
                 assert_int_equal(cost, 0);
         else if (conf_has_cap(c, DAL_CAP_PIPELINE))
                 assert_int_equal(cost, 1);
         else if (c->q->folds_inserts)
-                assert_in_range(cost, 3, 5); /* four as one, the last, COMMIT, and the changes of mode around it */
+                assert_in_range(cost, 3,
+                                5); /* four as one, the last, COMMIT, and the changes of mode around it */
         else
                 assert_in_range(cost, 6, 8); /* one each, COMMIT, and the changes of mode around it */
         assert_int_equal(count(c), 5);
@@ -70,7 +59,7 @@ static void queue__what_is_not_queued_costs_one_round_trip_each(struct conf *c)
 
         options.pool.max_size = 1;
         cluster = conf_cluster(c, &options);
-        before = round_trips(c, cluster);
+        before = conf_round_trips(c, cluster);
         OK(dal_cluster_exec(cluster, key(), &conf_add_account, DAL_PARAMS(dal_int64(1), dal_int64(5)), &n,
                             &c->err));
         assert_int_equal(n, 1);
@@ -80,7 +69,7 @@ static void queue__what_is_not_queued_costs_one_round_trip_each(struct conf *c)
         assert_int_equal(n, 5);
         assert_int_equal(dal_rows_shard(rows), 0);
         dal_rows_close(rows);
-        assert_int_equal(round_trips(c, cluster) - before, c->q->counts_round_trips ? 2 : 0);
+        assert_int_equal(conf_round_trips(c, cluster) - before, c->q->counts_round_trips ? 2 : 0);
         FAILS(dal_cluster_exec(cluster, key(), &conf_add_account, DAL_PARAMS(dal_int64(1), dal_int64(5)), &n,
                                &c->err),
               UNIQUE);

@@ -145,17 +145,6 @@ static void killed__on_a_plain_connection_stays_lost(struct conf *c)
         dal_conn_close(conn);
 }
 
-static uint64_t session_of(struct conf *c, dal_cluster *cluster)
-{
-        dal_conn *conn = NULL;
-        uint64_t id;
-
-        OK(dal_cluster_lease(cluster, 0, &conn, &c->err));
-        id = dal_conn_info(conn)->session_id;
-        dal_cluster_release(cluster, 0, conn);
-        return id;
-}
-
 /* An idle connection died unseen: a transaction does not notice, as nothing of it can have happened. */
 static void killed__while_idle_in_the_pool(struct conf *c)
 {
@@ -165,7 +154,7 @@ static void killed__while_idle_in_the_pool(struct conf *c)
 
         options.pool.max_size = 1;
         cluster = conf_cluster(c, &options);
-        fault_kill(c, session_of(c, cluster));
+        fault_kill(c, conf_session_of(c, cluster));
         OK(dal_cluster_run(cluster, key(), NULL, two_accounts, &v, &c->err));
         assert_int_equal(fault_count(c), 2);
         conf_cluster_end(c, cluster);
@@ -184,11 +173,11 @@ static void killed__single_statement_on_an_idle_connection(struct conf *c)
 
         options.pool.max_size = 1;
         cluster = conf_cluster(c, &options);
-        fault_kill(c, session_of(c, cluster));
+        fault_kill(c, conf_session_of(c, cluster));
         OK(dal_cluster_query(cluster, key(), &conf_count_accounts, DAL_NO_PARAMS, &rows, &c->err));
         OK(dal_rows_first(rows, &c->err));
         dal_rows_close(rows);
-        fault_kill(c, session_of(c, cluster));
+        fault_kill(c, conf_session_of(c, cluster));
         s = dal_cluster_exec(cluster, key(), &conf_add_account, DAL_PARAMS(dal_int64(1), dal_int64(1)), NULL,
                              &c->err);
         if (s != DAL_OK)
@@ -206,7 +195,7 @@ static void killed__fan_out_on_an_idle_connection(struct conf *c)
 
         options.pool.max_size = 1;
         cluster = conf_cluster(c, &options);
-        fault_kill(c, session_of(c, cluster));
+        fault_kill(c, conf_session_of(c, cluster));
         OK(dal_fanout_query(cluster, &conf_count_accounts, DAL_NO_PARAMS, &rows, &c->err));
         OK(dal_rows_first(rows, &c->err));
         dal_rows_close(rows);
