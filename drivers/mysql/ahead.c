@@ -260,7 +260,7 @@ dal_status dal__mysql_ahead_send(dal__mysql_conn *conn, dal_deadline deadline, d
 /* Reads an answer that nobody wants, rows and all. */
 static int skip_one(dal__mysql_conn *conn, MYSQL_STMT *handle)
 {
-        int rc = conn->mysql->methods->db_read_execute_response(handle);
+        int rc = dal__mysql_shortcut_run(conn, handle, conn->mysql->methods->db_read_execute_response);
 
         if (conn->mysql->status != MYSQL_STATUS_READY)
                 (void)mysql_stmt_free_result(handle);
@@ -372,7 +372,8 @@ dal_status dal__mysql_ahead_receive(dal__mysql_conn *conn, dal__mysql_entry *ent
         conn->ahead_bytes -= entry->size;
         out->joined = entry->joined;
         dal__mysql_begin(conn, deadline, true);
-        rc = conn->mysql->methods->db_read_execute_response(entry->stmt->handle);
+        rc = dal__mysql_shortcut_run(conn, entry->stmt->handle,
+                                     conn->mysql->methods->db_read_execute_response);
         s = dal__mysql_stmt_answer(conn, entry->stmt, rc, stream, deadline, &failure);
         conn->ahead_stopped = dal__mysql_was_stopped(conn) && n_on_the_way(conn) > 0;
         if (s)

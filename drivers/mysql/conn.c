@@ -136,6 +136,7 @@ static dal_status mysql_slot_open(void *state, const dal_open_args *args, dal_de
         s = dal__mysql_session_open(conn->target, &conn->watchdog, deadline, &conn->mysql, err);
         if (s)
                 return s;
+        dal__mysql_shortcut_take(conn);
         conn->call.watchdog = conn->watchdog;
         conn->call.tls = mysql_get_ssl_cipher(conn->mysql) != NULL;
         conn->tx_mode = args->tx_mode;
@@ -154,6 +155,7 @@ static void mysql_slot_close(void *state)
 
         dal__mysql_session_close(conn->mysql);
         conn->mysql = NULL;
+        dal__mysql_shortcut_free(conn);
         dal__mysql_stmt_free_all(conn);
         dal__mysql_text_free(conn);
         dal__mysql_watchdog_free(conn->watchdog);

@@ -35,6 +35,7 @@ typedef bool dal__mysql_flag;
 
 typedef struct dal__mysql_conn dal__mysql_conn;
 typedef struct dal__mysql_entry dal__mysql_entry;
+typedef struct dal__mysql_shortcut dal__mysql_shortcut;
 
 /* ---- library.c: what belongs to the process and to the thread ---- */
 
@@ -367,6 +368,15 @@ int dal__mysql_ahead_readiness(void *state, bool *want_write_out);
 dal_status dal__mysql_ahead_receive(dal__mysql_conn *conn, dal__mysql_entry *entry, dal_deadline deadline,
                                     dal_result *out, dal_error *err);
 
+/* ---- shortcut.c: what the client library need not do ---- */
+
+/** Makes an open session use it, if the client library is the one it was written for and there is memory. */
+void dal__mysql_shortcut_take(dal__mysql_conn *conn);
+/** When the session is closed. */
+void dal__mysql_shortcut_free(dal__mysql_conn *conn);
+/** Calls `run`, which reads the first answer of a prepared statement; gives what it returned. */
+int dal__mysql_shortcut_run(dal__mysql_conn *conn, MYSQL_STMT *handle, int (*run)(MYSQL_STMT *handle));
+
 /* ---- fold.c: several requests as one command ---- */
 
 /**
@@ -419,6 +429,7 @@ struct dal__mysql_conn {
         dal__mysql_target *target;
         dal__mysql_call call;
         dal__mysql_watchdog *watchdog;
+        dal__mysql_shortcut *shortcut; /* NULL: none is taken */
         uint64_t session_id;
         uint64_t server;       /* see dal_driver_info */
         int64_t opened_at;     /* by dal_clock_now() */

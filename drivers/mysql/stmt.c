@@ -242,8 +242,11 @@ dal_status dal__mysql_stmt_answer(dal__mysql_conn *conn, dal__mysql_stmt *stmt, 
 dal_status dal__mysql_stmt_execute(dal__mysql_conn *conn, dal__mysql_stmt *stmt, bool stream,
                                    dal_deadline deadline, dal_error *err)
 {
+        int rc;
+
         dal__mysql_begin(conn, deadline, true);
-        return dal__mysql_stmt_answer(conn, stmt, mysql_stmt_execute(stmt->handle), stream, deadline, err);
+        rc = dal__mysql_shortcut_run(conn, stmt->handle, mysql_stmt_execute);
+        return dal__mysql_stmt_answer(conn, stmt, rc, stream, deadline, err);
 }
 
 dal_status dal__mysql_stmt_describe(dal__mysql_conn *conn, dal__mysql_stmt *stmt, bool stream,
