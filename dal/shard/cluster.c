@@ -211,6 +211,24 @@ static dal_status read_tx_options(const dal_tx_options *given, dal_tx_options *o
         return DAL_OK;
 }
 
+/*
+ * When time runs out in the middle of a retry, what made it necessary says more than that time is up. But who was told
+ * that a connection was lost looks for the fault in the network, and not at a server that took the next one and then gave
+ * no answer: there the deadline stays what it is, and the loss is only told.
+ */
+DAL_COLD static void tell_cause(dal_error *failure, const dal_error *before)
+{
+        dal_error both;
+
+        if (before->error_class != DAL_CLASS_CONNECTION_LOST || failure->not_sent) {
+                *failure = *before;
+                return;
+        }
+        dal_error_set(&both, failure->error_class, "%.300s; the attempt before: %.190s", failure->message,
+                      before->message);
+        memcpy(failure->message, both.message, sizeof failure->message);
+}
+
 static dal_status run_inside(dal__running *running, dal_cluster *cluster, const struct target *target,
                              const dal_tx_options *options, dal_tx_fn *fn, void *arg, dal_error *err)
 {
@@ -236,9 +254,8 @@ static dal_status run_inside(dal__running *running, dal_cluster *cluster, const 
                 before = failure;
                 retried = true;
         }
-        /* When time runs out in the middle of a retry, what made it necessary says more than that time is up. */
         if (s && retried && failure.error_class == DAL_CLASS_DEADLINE)
-                failure = before;
+                tell_cause(&failure, &before);
         if (s && err)
                 *err = failure;
         return s ? failure.status : DAL_OK;

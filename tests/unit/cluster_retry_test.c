@@ -215,6 +215,48 @@ static void test_cluster__a_hanging_statement_ends_the_run_at_its_timeout(void *
         }
 }
 
+/* The server that took the second connection is the one to look at; that the first one was lost is only told. */
+static void test_cluster__a_server_that_hangs_after_a_lost_connection_is_the_deadline(void **state)
+{
+        struct single f;
+
+        (void)state;
+        for (int kind = 0; single_of_both_kinds(&f, &kind); close_single(&f)) {
+                dal_tx_options options = DAL_TX_OPTIONS_INIT;
+                struct counted c = {.n_attempts = 0};
+                dal_error err = DAL_ERROR_INIT;
+
+                inject(f.server,
+                       (dal_fake_fault){.match = "put_row", .error_class = DAL_CLASS_CONNECTION_LOST});
+                inject(f.server, (dal_fake_fault){.match = "put_row", .times = UINT32_MAX, .hang = true});
+                options.timeout_ms = 400;
+                assert_int_equal(run_counted(&f, &c, &options, &err), DAL_ERR_TIMEOUT);
+                assert_int_equal(err.error_class, DAL_CLASS_DEADLINE);
+                assert_non_null(strstr(err.message, "; the attempt before: put_row: "));
+                assert_int_equal(c.n_attempts, 2);
+                assert_int_equal(c.n_rollbacks, 2);
+        }
+}
+
+/* Contention goes on while one waits: it says more than that time is up. */
+static void test_cluster__time_that_runs_out_behind_contention_is_told_as_contention(void **state)
+{
+        struct single f;
+
+        (void)state;
+        for (int kind = 0; single_of_both_kinds(&f, &kind); close_single(&f)) {
+                dal_tx_options options = DAL_TX_OPTIONS_INIT;
+                struct counted c = {.n_attempts = 0};
+                dal_error err = DAL_ERROR_INIT;
+
+                inject(f.server, (dal_fake_fault){.match = "put_row", .error_class = DAL_CLASS_LOCK_TIMEOUT});
+                inject(f.server, (dal_fake_fault){.match = "put_row", .times = UINT32_MAX, .hang = true});
+                options.timeout_ms = 400;
+                assert_int_equal(run_counted(&f, &c, &options, &err), DAL_ERR_CONFLICT);
+                assert_int_equal(c.n_attempts, 2);
+        }
+}
+
 static void test_cluster__no_pause_is_begun_that_would_pass_the_deadline(void **state)
 {
         dal_tx_options options = DAL_TX_OPTIONS_INIT;
@@ -388,6 +430,8 @@ int main(void)
                 cmocka_unit_test(test_cluster__a_unique_violation_is_retried_three_times_on_request),
                 cmocka_unit_test(test_cluster__one_deadline_holds_for_all_attempts),
                 cmocka_unit_test(test_cluster__a_hanging_statement_ends_the_run_at_its_timeout),
+                cmocka_unit_test(test_cluster__a_server_that_hangs_after_a_lost_connection_is_the_deadline),
+                cmocka_unit_test(test_cluster__time_that_runs_out_behind_contention_is_told_as_contention),
                 cmocka_unit_test(test_cluster__no_pause_is_begun_that_would_pass_the_deadline),
                 cmocka_unit_test(test_cluster__a_connection_lost_before_commit_is_replaced),
                 cmocka_unit_test(test_cluster__a_session_killed_while_idle_is_replaced),

@@ -111,7 +111,9 @@ dal_status dal_cluster_close(dal_cluster *cluster, uint32_t timeout_ms, dal_erro
  *         DAL_ERR_ROUTE    no key, or no shard owns its slot
  *         DAL_ERR_STATE    this thread is already inside dal_cluster_run() for this cluster (use dal_tx_run())
  *         anything else    rolled back; what `fn` returned, or the last failure after the attempts or the
- *                          deadline were used up
+ *                          deadline were used up: what the last whole attempt failed with, if the deadline cut the
+ *                          next one short, but DAL_ERR_TIMEOUT if that had found a server that gave no answer, where
+ *                          the one before had lost its connection
  * Threads: any. Blocks: up to the deadline.
  */
 DAL_NODISCARD dal_status dal_cluster_run_at(const char *here, dal_cluster *cluster, dal_key key,
