@@ -87,6 +87,31 @@ static void deadlines__a_server_that_falls_silent_costs_the_connection(struct co
         conf_proxy_free(proxy);
 }
 
+/* What is to be stopped is stopped over another connection: where none can be had the deadline is still the deadline. */
+static void deadlines__a_stop_that_can_not_be_done_is_no_lost_connection(struct conf *c)
+{
+        for (int way = 0; way < 3 && c->q->has_port; way++) {
+                struct conf_proxy *proxy;
+                dal_conn *conn = open_through(c, &proxy);
+                int64_t begun;
+
+                if (way == 2)
+                        conf_proxy_hold_new(proxy);
+                else
+                        conf_proxy_refuse(proxy, way == 1);
+                begun = dal_clock_now();
+                FAILS(dal_conn_exec(conn, &conf_sleep, DAL_NO_PARAMS, dal_clock_after_ms(300), NULL, &c->err),
+                      DEADLINE);
+                assert_in_range(ms_since(begun), LEAST_MS, MOST_MS);
+                if (c->err.conn_gone)
+                        FAILS(dal_conn_ping(conn, SOON, &c->err), CONNECTION_LOST);
+                else
+                        OK(dal_conn_ping(conn, SOON, &c->err));
+                dal_conn_close(conn);
+                conf_proxy_free(proxy);
+        }
+}
+
 static void deadlines__a_server_that_never_greets_is_given_up(struct conf *c)
 {
         struct conf_proxy *proxy;
@@ -147,6 +172,7 @@ static void deadlines__one_deadline_holds_for_the_whole_run(struct conf *c)
 const struct conf_case deadlines_conf[] = {
         CONF_CASE(deadlines__a_long_write_is_stopped_and_undone),
         CONF_CASE(deadlines__a_server_that_falls_silent_costs_the_connection),
+        CONF_CASE(deadlines__a_stop_that_can_not_be_done_is_no_lost_connection),
         CONF_CASE(deadlines__a_server_that_never_greets_is_given_up),
         CONF_CASE(deadlines__one_deadline_holds_for_the_whole_run),
         {NULL, NULL},

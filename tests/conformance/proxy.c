@@ -35,7 +35,8 @@ struct way {
 struct pair {
         int fd[2]; /* by LIBRARY and SERVER; -1 = free */
         struct way to[2];
-        bool held; /* nothing passes, and what one side does the other never hears of */
+        bool held;   /* nothing passes, and what one side does the other never hears of */
+        bool doomed; /* ends behind what the server first says */
 };
 
 struct conf_proxy {
@@ -53,6 +54,12 @@ struct conf_proxy {
         size_t cut_before_size;
         const void *keep_until; /* no answer passes before the library has said this; NULL = they pass */
         size_t keep_until_size;
+        const void *trigger; /* what the library says with these bytes... */
+        size_t trigger_size;
+        bool trigger_request; /* ...is lost, or the answer to it */
+        size_t break_after;   /* bytes of the library; 0 = nothing breaks */
+        bool break_holds;
+        bool refuse, refuse_behind_greeting, hold_new;
 };
 
 static void end_pair(struct pair *pair)
@@ -75,6 +82,10 @@ static void accept_one(struct conf_proxy *p)
         if (fd < 0)
                 return;
         p->n_accepted++;
+        if (p->refuse && !p->refuse_behind_greeting) {
+                close(fd);
+                return;
+        }
         server = socket(AF_INET, SOCK_STREAM, 0);
         for (int i = 0; i < MAX_PAIRS; i++) {
                 struct pair *pair = &p->pairs[i];
@@ -88,7 +99,8 @@ static void accept_one(struct conf_proxy *p)
                 pair->fd[LIBRARY] = fd;
                 pair->fd[SERVER] = server;
                 memset(pair->to, 0, sizeof pair->to);
-                pair->held = false;
+                pair->held = p->hold_new;
+                pair->doomed = p->refuse;
                 return;
         }
         close(fd);
@@ -147,6 +159,31 @@ static bool goes_on(const struct way *way)
         return way->n >= 11 && way->n == size + 4 && b[4] == 0 && b[5] < 251 && b[6] < 251 && (b[7] & 8);
 }
 
+/* What the library says passes by a place where something was to happen; false when the pair has ended. */
+static bool pass_trigger(struct conf_proxy *p, const struct way *way)
+{
+        for (size_t i = 0; p->trigger && i + p->trigger_size <= way->n; i++) {
+                if (memcmp(way->bytes + i, p->trigger, p->trigger_size) != 0)
+                        continue;
+                p->trigger = NULL;
+                p->lose_answer = !p->trigger_request;
+                return !p->trigger_request;
+        }
+        return true;
+}
+
+static bool pass_break(struct conf_proxy *p, size_t n)
+{
+        if (p->break_after == 0 || n < p->break_after) {
+                p->break_after -= p->break_after ? n : 0;
+                return true;
+        }
+        p->break_after = 0;
+        for (int i = 0; i < MAX_PAIRS && p->break_holds; i++)
+                p->pairs[i].held = p->pairs[i].fd[LIBRARY] >= 0;
+        return p->break_holds;
+}
+
 /* Takes what one side says; false when the pair has ended. */
 static bool take(struct conf_proxy *p, struct pair *pair, int from)
 {
@@ -176,6 +213,8 @@ static bool take(struct conf_proxy *p, struct pair *pair, int from)
         }
         if (from == LIBRARY) {
                 hear(p, way);
+                if (!pass_trigger(p, way) || !pass_break(p, way->n))
+                        return false;
                 if (p->keep_until && has_heard(p, p->keep_until, p->keep_until_size))
                         p->keep_until = NULL;
                 if (p->lose_request) {
@@ -193,7 +232,7 @@ static void serve_pair(struct conf_proxy *p, struct pair *pair, const struct pol
 
                 if (pair->held || fds[side].fd < 0 || pair->fd[side] != fds[side].fd)
                         continue; /* not asked for, or ended and begun anew meanwhile */
-                if ((what & POLLOUT) && !give(pair, side))
+                if ((what & POLLOUT) && (!give(pair, side) || (side == LIBRARY && pair->doomed)))
                         end_pair(pair);
                 else if ((what & (POLLIN | POLLHUP | POLLERR)) && pair->to[!side].n == 0 &&
                          !take(p, pair, side))
@@ -349,6 +388,49 @@ void conf_proxy_keep_until(struct conf_proxy *p, const void *bytes, size_t size)
         p->n_heard = 0;
         pthread_mutex_unlock(&p->lock);
         wake(p);
+}
+
+static void set_trigger(struct conf_proxy *p, const void *bytes, size_t size, bool request)
+{
+        pthread_mutex_lock(&p->lock);
+        p->trigger = bytes;
+        p->trigger_size = size;
+        p->trigger_request = request;
+        pthread_mutex_unlock(&p->lock);
+        wake(p);
+}
+
+void conf_proxy_lose_answer_to(struct conf_proxy *p, const void *bytes, size_t size)
+{
+        set_trigger(p, bytes, size, false);
+}
+
+void conf_proxy_lose_request_with(struct conf_proxy *p, const void *bytes, size_t size)
+{
+        set_trigger(p, bytes, size, true);
+}
+
+void conf_proxy_break_after(struct conf_proxy *p, size_t n_bytes, bool hold)
+{
+        pthread_mutex_lock(&p->lock);
+        p->break_after = n_bytes;
+        p->break_holds = hold;
+        pthread_mutex_unlock(&p->lock);
+        wake(p);
+}
+
+void conf_proxy_refuse(struct conf_proxy *p, bool behind_greeting)
+{
+        pthread_mutex_lock(&p->lock);
+        p->refuse = true;
+        p->refuse_behind_greeting = behind_greeting;
+        pthread_mutex_unlock(&p->lock);
+        wake(p);
+}
+
+void conf_proxy_hold_new(struct conf_proxy *p)
+{
+        set(p, &p->hold_new);
 }
 
 void conf_proxy_lose_next_request(struct conf_proxy *p)

@@ -40,6 +40,20 @@ void conf_proxy_keep_answers(struct conf_proxy *p, bool keep);
 /* Frozen, for the connections there are: half open for ever. New ones pass. */
 void conf_proxy_hold(struct conf_proxy *p);
 
+/* From now on: the answer to what the library says with these bytes, which stay the caller's, is lost as above. */
+void conf_proxy_lose_answer_to(struct conf_proxy *p, const void *bytes, size_t size);
+/* As that, but what is said with these bytes is lost itself. */
+void conf_proxy_lose_request_with(struct conf_proxy *p, const void *bytes, size_t size);
+/*
+ * When the library has said so many bytes more, the connections there are end in the middle of it; or, if `hold`, are held
+ * as conf_proxy_hold() does.
+ */
+void conf_proxy_break_after(struct conf_proxy *p, size_t n_bytes, bool hold);
+/* From now on new connections are accepted and hear nothing; those there are go on. */
+void conf_proxy_hold_new(struct conf_proxy *p);
+/* From now on new connections are ended: at once, or behind what the server first says. */
+void conf_proxy_refuse(struct conf_proxy *p, bool behind_greeting);
+
 /* Counts where the bytes stand among the first 256 KiB that the library sent since the start or the last forget. */
 size_t conf_proxy_heard(struct conf_proxy *p, const void *bytes, size_t size);
 void conf_proxy_forget(struct conf_proxy *p);
