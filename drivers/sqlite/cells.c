@@ -112,21 +112,18 @@ static bool reserve_cells(dal__sqlite_conn *conn, uint32_t n)
         return true;
 }
 
-/* The schema may have changed since the last execution, and the cells may stand in another place. */
+void dal__sqlite_use_kinds(dal__sqlite_conn *conn, const dal__sqlite_stmt *stmt)
+{
+        use_kinds(conn, stmt->kinds, stmt->n_columns);
+}
+
 dal_status dal__sqlite_describe(dal__sqlite_conn *conn, dal__sqlite_stmt *stmt, dal_error *err)
 {
         uint32_t n = (uint32_t)sqlite3_column_count(conn->cur.handle);
-        int n_reprepared = 0;
         uint8_t *kinds;
 
-        if (stmt) {
-                n_reprepared = sqlite3_stmt_status(conn->cur.handle, SQLITE_STMTSTATUS_REPREPARE, 0);
-                if (stmt->n_columns == n && stmt->n_reprepared == n_reprepared &&
-                    stmt->cells == conn->cur.cells) {
-                        use_kinds(conn, stmt->kinds, n);
-                        return DAL_OK;
-                }
-        }
+        if (stmt && dal__sqlite_is_described(conn, stmt))
+                return DAL_OK;
         if (!reserve_cells(conn, n))
                 return dal__sqlite_no_memory(err);
         if (stmt && n <= DAL__SQLITE_KINDS_KEPT) {
@@ -139,8 +136,9 @@ dal_status dal__sqlite_describe(dal__sqlite_conn *conn, dal__sqlite_stmt *stmt, 
         for (uint32_t i = 0; i < n; i++)
                 kinds[i] = (uint8_t)kind_of(sqlite3_column_decltype(conn->cur.handle, (int)i));
         if (stmt) {
+                stmt->is_read = sqlite3_stmt_readonly(conn->cur.handle);
                 stmt->n_columns = n <= DAL__SQLITE_KINDS_KEPT ? n : 0;
-                stmt->n_reprepared = n_reprepared;
+                stmt->n_reprepared = sqlite3_stmt_status(conn->cur.handle, SQLITE_STMTSTATUS_REPREPARE, 0);
                 stmt->cells = conn->cur.cells;
         }
         use_kinds(conn, kinds, n);

@@ -50,6 +50,7 @@ typedef struct dal__sqlite_stmt {
         const dal_value *cells; /* where those of its last result stood: large enough for it */
         int n_reprepared;       /* SQLite's count when the kinds were worked out */
         uint32_t n_columns;     /* then; 0: the kinds are not known */
+        bool is_read;           /* likewise */
         uint8_t kinds[DAL__SQLITE_KINDS_KEPT];
 } dal__sqlite_stmt;
 
@@ -152,13 +153,29 @@ bool dal__sqlite_tx_vanished(dal__sqlite_conn *conn);
 dal_driver_queue_fn dal__sqlite_queue;
 dal_driver_flush_fn dal__sqlite_flush;
 dal_driver_result_fn dal__sqlite_result;
-dal_driver_run_fn dal__sqlite_run;
 dal_driver_fetch_fn dal__sqlite_fetch;
 dal_driver_discard_fn dal__sqlite_discard;
 dal_driver_column_fn dal__sqlite_column;
 dal_driver_stmt_close_fn dal__sqlite_stmt_close;
+/* The statement has ended the transaction by itself. */
+dal_status dal__sqlite_refuse_ended_tx(dal__sqlite_conn *conn, dal_error *err);
+/* Binds the values; `keep`: they must outlive the request. */
+dal_status dal__sqlite_bind(dal__sqlite_conn *conn, sqlite3_stmt *handle, const dal_params *params, bool keep,
+                            dal_error *err);
+/* Takes what the first step of the current statement gave, which has columns. */
+dal_status dal__sqlite_take_step(dal__sqlite_conn *conn, dal__sqlite_stmt *stmt, int rc, bool is_write,
+                                 dal_result *out, dal_error *err);
+/* Runs what is prepared, and leaves it open while there are rows. `stmt` is NULL for a temporary one. */
+dal_status dal__sqlite_execute_handle(dal__sqlite_conn *conn, dal__sqlite_stmt *stmt, sqlite3_stmt *handle,
+                                      const dal_request *request, dal_result *out, dal_error *err);
+/* Runs a request of any kind. */
+dal_status dal__sqlite_execute(dal__sqlite_conn *conn, const dal_request *request, dal_result *out,
+                               dal_error *err);
 /* Ends the current result; a read lock it held is given up. */
 void dal__sqlite_cursor_close(dal__sqlite_conn *conn);
+
+/* run.c */
+dal_driver_run_fn dal__sqlite_run;
 
 /* aside.c */
 dal_driver_swap_fn dal__sqlite_swap;
@@ -173,6 +190,21 @@ bool dal__sqlite_bytes_reserve(dal__sqlite_bytes *bytes, size_t size);
 void dal__sqlite_bytes_release(dal__sqlite_bytes *bytes);
 /* Makes room for some more kinds. */
 bool dal__sqlite_reserve_kinds(dal__sqlite_cursor *cur, size_t n);
+/* Makes the cells ready for the columns of a statement, which are known. */
+void dal__sqlite_use_kinds(dal__sqlite_conn *conn, const dal__sqlite_stmt *stmt);
+/*
+ * Says whether the columns of the current result are known from the last one, and has the cells ready then. The schema
+ * may have changed since, and the cells may stand in another place.
+ */
+static inline bool dal__sqlite_is_described(dal__sqlite_conn *conn, const dal__sqlite_stmt *stmt)
+{
+        if (stmt->n_columns == 0 || stmt->cells != conn->cur.cells ||
+            sqlite3_stmt_status(conn->cur.handle, SQLITE_STMTSTATUS_REPREPARE, 0) != stmt->n_reprepared)
+                return false;
+        if (conn->cur.kinds != stmt->kinds)
+                dal__sqlite_use_kinds(conn, stmt);
+        return true;
+}
 /* Works out the columns of the current result; `stmt` is NULL for a temporary statement. */
 dal_status dal__sqlite_describe(dal__sqlite_conn *conn, dal__sqlite_stmt *stmt, dal_error *err);
 /* Fills the cells from the row stepped to. */

@@ -144,8 +144,8 @@ DAL_NOINLINE static int bind_value(dal__sqlite_conn *conn, sqlite3_stmt *handle,
         return SQLITE_MISMATCH;
 }
 
-static inline dal_status bind_params(dal__sqlite_conn *conn, sqlite3_stmt *handle, const dal_params *params,
-                                     bool keep, dal_error *err)
+dal_status dal__sqlite_bind(dal__sqlite_conn *conn, sqlite3_stmt *handle, const dal_params *params, bool keep,
+                            dal_error *err)
 {
         size_t size = keep ? size_to_keep(params) : 0;
 
@@ -191,7 +191,7 @@ static dal_status prepare(dal__sqlite_conn *conn, const char *text, size_t size,
 
 /* ---- executing ---- */
 
-static dal_status refuse_ended_tx(dal__sqlite_conn *conn, dal_error *err)
+dal_status dal__sqlite_refuse_ended_tx(dal__sqlite_conn *conn, dal_error *err)
 {
         conn->in_tx = false;
         conn->tx_gone = true;
@@ -251,26 +251,18 @@ static inline dal_status run_alone(dal__sqlite_conn *conn, dal_result *out, dal_
         if (is_write)
                 report_write(conn, total_before, out);
         if (conn->in_tx && sqlite3_get_autocommit(conn->db))
-                return refuse_ended_tx(conn, err);
+                return dal__sqlite_refuse_ended_tx(conn, err);
         return DAL_OK;
 }
 
-/* Steps the bound statement for the first time. */
-DAL_NOINLINE static dal_status run_cursor(dal__sqlite_conn *conn, dal__sqlite_stmt *stmt, dal_result *out,
-                                          dal_error *err)
+dal_status dal__sqlite_take_step(dal__sqlite_conn *conn, dal__sqlite_stmt *stmt, int rc, bool is_write,
+                                 dal_result *out, dal_error *err)
 {
-        bool is_write = !sqlite3_stmt_readonly(conn->cur.handle), commits;
-        bool in_tx = conn->in_tx;
-        int64_t total_before = 0;
+        bool commits = is_write && rc == SQLITE_ROW && sqlite3_get_autocommit(conn->db);
         dal_status s;
-        int rc;
 
-        if (is_write && (s = begin_write(conn, &total_before, err)))
-                return s;
-        rc = sqlite3_step(conn->cur.handle);
         if (rc != SQLITE_ROW && rc != SQLITE_DONE)
                 return dal__sqlite_fail(conn, rc, err);
-        commits = is_write && rc == SQLITE_ROW && sqlite3_get_autocommit(conn->db);
         s = dal__sqlite_describe(conn, stmt, err);
         out->has_rows = true;
         out->n_columns = conn->cur.n_columns;
@@ -290,16 +282,33 @@ DAL_NOINLINE static dal_status run_cursor(dal__sqlite_conn *conn, dal__sqlite_st
                 if (rc != SQLITE_OK)
                         return dal__sqlite_fail(conn, rc, err);
         }
+        return DAL_OK;
+}
+
+/* Steps the bound statement for the first time. */
+DAL_NOINLINE static dal_status run_cursor(dal__sqlite_conn *conn, dal__sqlite_stmt *stmt, dal_result *out,
+                                          dal_error *err)
+{
+        bool is_write = !sqlite3_stmt_readonly(conn->cur.handle);
+        bool in_tx = conn->in_tx;
+        int64_t total_before = 0;
+        dal_status s;
+
+        if (is_write && (s = begin_write(conn, &total_before, err)))
+                return s;
+        s = dal__sqlite_take_step(conn, stmt, sqlite3_step(conn->cur.handle), is_write, out, err);
+        if (s)
+                return s;
         if (is_write)
                 report_write(conn, total_before, out);
         if (in_tx && sqlite3_get_autocommit(conn->db))
-                return refuse_ended_tx(conn, err);
+                return dal__sqlite_refuse_ended_tx(conn, err);
         return DAL_OK;
 }
 
 /* Runs what is prepared, and leaves it open while there are rows. `stmt` is NULL for a temporary one. */
-static inline dal_status execute_handle(dal__sqlite_conn *conn, dal__sqlite_stmt *stmt, sqlite3_stmt *handle,
-                                        const dal_request *request, dal_result *out, dal_error *err)
+dal_status dal__sqlite_execute_handle(dal__sqlite_conn *conn, dal__sqlite_stmt *stmt, sqlite3_stmt *handle,
+                                      const dal_request *request, dal_result *out, dal_error *err)
 {
         bool gives_rows = sqlite3_column_count(handle) > 0;
         dal_status s;
@@ -307,7 +316,7 @@ static inline dal_status execute_handle(dal__sqlite_conn *conn, dal__sqlite_stmt
         conn->cur.handle = handle;
         conn->cur.stmt = stmt;
         conn->cur.done = false;
-        s = bind_params(conn, handle, &request->params, gives_rows, err);
+        s = dal__sqlite_bind(conn, handle, &request->params, gives_rows, err);
         if (s == DAL_OK && !gives_rows)
                 s = run_alone(conn, out, err);
         else if (s == DAL_OK)
@@ -363,7 +372,7 @@ static dal_status execute_statement(dal__sqlite_conn *conn, const dal_request *r
         }
         if (!handle)
                 return dal_error_set(err, DAL_CLASS_SYNTAX, "the SQL text holds no statement");
-        return execute_handle(conn, stmt, handle, request, out, err);
+        return dal__sqlite_execute_handle(conn, stmt, handle, request, out, err);
 }
 
 /* Every statement of a script text, rows discarded. */
@@ -392,14 +401,15 @@ static dal_status execute_script(dal__sqlite_conn *conn, const dal_request *requ
                         if (rc != SQLITE_DONE)
                                 s = dal__sqlite_fail(conn, rc, err);
                         else if (in_tx && sqlite3_get_autocommit(conn->db))
-                                s = refuse_ended_tx(conn, err);
+                                s = dal__sqlite_refuse_ended_tx(conn, err);
                 }
                 dal__sqlite_cursor_close(conn);
         }
         return s;
 }
 
-static dal_status execute(dal__sqlite_conn *conn, const dal_request *request, dal_result *out, dal_error *err)
+dal_status dal__sqlite_execute(dal__sqlite_conn *conn, const dal_request *request, dal_result *out,
+                               dal_error *err)
 {
         switch (request->kind) {
         case DAL_REQUEST_STMT:
@@ -460,48 +470,10 @@ dal_status dal__sqlite_result(void *state, dal_deadline deadline, dal_result *ou
                 dal__sqlite_arm(conn, deadline);
                 /* A failure between the rows of what is independent is no matter to those behind it. */
                 conn->cur.flush = pending.request->independent ? 0 : pending.flush;
-                s = execute(conn, pending.request, out, err);
+                s = dal__sqlite_execute(conn, pending.request, out, err);
         }
         if (s != DAL_OK && !pending.request->independent)
                 conn->failed_flush = pending.flush;
-        return s;
-}
-
-/* The first row is at hand when the statement was stepped; what is wrong with it is told when it is fetched. */
-static void give_first(dal__sqlite_conn *conn, dal_result *out)
-{
-        if (!conn->cur.row_ready) {
-                out->complete = conn->cur.done && !conn->cur.buffered;
-        } else if (!conn->cur.buffered && dal__sqlite_fill_cells(conn, NULL) == DAL_OK) {
-                conn->cur.row_ready = false;
-                out->first = conn->cur.cells;
-        }
-}
-
-dal_status dal__sqlite_run(void *state, const dal_request *request, dal_deadline deadline, dal_result *out,
-                           dal_error *err)
-{
-        dal__sqlite_conn *conn = state;
-        dal__sqlite_stmt *stmt = request->stmt->state;
-        dal_status s;
-
-        if (conn->cur.handle)
-                dal__sqlite_cursor_close(conn);
-        /* A cancel that came too late for the last flush is void. */
-        atomic_store_explicit(&conn->cancel, false, memory_order_relaxed);
-        conn->cur.flush = 0; /* a failure between its rows is no matter to later requests */
-        if (dal_clock_passed(deadline)) {
-                s = dal_error_set(err, DAL_CLASS_DEADLINE, "the deadline had passed before SQLite was asked");
-                err->not_sent = true;
-                return s;
-        }
-        dal__sqlite_arm(conn, deadline);
-        if (stmt->handle && !conn->tx_gone)
-                s = execute_handle(conn, stmt, stmt->handle, request, out, err);
-        else
-                s = execute(conn, request, out, err);
-        if (s == DAL_OK && out->has_rows)
-                give_first(conn, out);
         return s;
 }
 
