@@ -67,7 +67,9 @@ static dal__sqlite_kind kind_of(const char *declared)
 /* What is alike in all cells of a column is written once for all rows. */
 static void use_kinds(dal__sqlite_conn *conn, const uint8_t *kinds, uint32_t n)
 {
+        conn->cur.refined = false;
         for (uint32_t i = 0; i < n; i++) {
+                conn->cur.refined |= kinds[i] > DAL__SQLITE_KIND_STORAGE;
                 conn->cur.cells[i].flags = kinds[i] == DAL__SQLITE_KIND_UNTYPED ? DAL_VALUE_UNTYPED : 0;
                 conn->cur.cells[i].reserved = 0;
                 conn->cur.cells[i].type_id = 0;
@@ -147,6 +149,11 @@ dal_status dal__sqlite_describe(dal__sqlite_conn *conn, dal__sqlite_stmt *stmt, 
 
 /* ---- cells ---- */
 
+static bool is_span(const dal_value *v)
+{
+        return v->type == DAL_TYPE_TEXT || v->type == DAL_TYPE_BYTES || v->type == DAL_TYPE_DECIMAL;
+}
+
 static void refine_integer_cell(dal_value *cell, dal__sqlite_kind kind)
 {
         int64_t value = cell->as.int64;
@@ -162,7 +169,7 @@ static void refine_integer_cell(dal_value *cell, dal__sqlite_kind kind)
 }
 
 /* Text where the column says date, time, uuid or decimal: what others wrote, such as DEFAULT CURRENT_TIMESTAMP. */
-DAL_NOINLINE static void refine_text_cell(dal_value *cell, dal__sqlite_kind kind)
+static void refine_text_cell(dal_value *cell, dal__sqlite_kind kind)
 {
         const char *ptr = cell->as.span.ptr;
         size_t size = cell->as.span.size;
@@ -183,79 +190,169 @@ DAL_NOINLINE static void refine_text_cell(dal_value *cell, dal__sqlite_kind kind
         }
 }
 
+/* The second look at a row some of whose columns say more than SQLite stores. */
+DAL_NOINLINE static void refine_cells(dal__sqlite_conn *conn)
+{
+        dal_value *cell = conn->cur.cells;
+
+        for (uint32_t i = 0; i < conn->cur.n_columns; i++, cell++) {
+                dal__sqlite_kind kind = (dal__sqlite_kind)conn->cur.kinds[i];
+
+                if (kind <= DAL__SQLITE_KIND_STORAGE)
+                        continue;
+                if (cell->type == DAL_TYPE_INT64) {
+                        refine_integer_cell(cell, kind);
+                } else if (cell->type == DAL_TYPE_TEXT) {
+                        refine_text_cell(cell, kind);
+                } else if (cell->type == DAL_TYPE_BYTES && kind == DAL__SQLITE_KIND_UUID &&
+                           cell->as.span.size == 16) {
+                        cell->type = DAL_TYPE_UUID;
+                        memcpy(cell->as.uuid, cell->as.span.ptr, 16);
+                }
+        }
+}
+
 /* A blob or NULL. */
-DAL_NOINLINE static bool fill_other_cell(dal_value *cell, sqlite3_value *value, dal__sqlite_kind kind)
+DAL_NOINLINE static bool fill_other_cell(dal_value *cell, sqlite3_value *value)
 {
         const void *ptr;
         int size;
 
+        cell->type = DAL_TYPE_NULL;
         if (sqlite3_value_type(value) != SQLITE_BLOB)
                 return true;
         ptr = sqlite3_value_blob(value);
         size = sqlite3_value_bytes(value);
-        if (kind == DAL__SQLITE_KIND_UUID && ptr && size == 16) {
-                cell->type = DAL_TYPE_UUID;
-                memcpy(cell->as.uuid, ptr, 16);
-        } else {
-                cell->type = DAL_TYPE_BYTES;
-                cell->as.span.ptr = ptr ? ptr : "";
-                cell->as.span.size = (size_t)size;
-        }
+        cell->type = DAL_TYPE_BYTES;
+        cell->as.span.ptr = ptr ? ptr : "";
+        cell->as.span.size = (size_t)size;
         return ptr != NULL || size == 0;
 }
 
 /*
- * Fills one cell; false when SQLite had no memory to do so. The value is fetched once and asked then, as each
- * sqlite3_column call checks its arguments anew; that is allowed where the connection has no mutex to protect it.
- * Source: sqlite.org/c3ref/value.html, protected and unprotected values
+ * Fills one cell with what SQLite stores; false when it had no memory to give it. The value is fetched once and asked
+ * then, as each sqlite3_column call checks its arguments anew; that is allowed where the connection has no mutex to
+ * protect it. Source: sqlite.org/c3ref/value.html, protected and unprotected values
  */
-static inline bool fill_cell(dal_value *cell, sqlite3_value *value, dal__sqlite_kind kind)
+static inline bool fill_cell(dal_value *cell, sqlite3_value *value)
 {
-        const void *ptr;
+        int type = sqlite3_value_type(value);
 
-        switch (sqlite3_value_type(value)) {
-        case SQLITE_INTEGER:
-                cell->type = DAL_TYPE_INT64;
+        if (type == SQLITE_INTEGER) {
                 cell->as.int64 = sqlite3_value_int64(value);
-                if (kind > DAL__SQLITE_KIND_STORAGE)
-                        refine_integer_cell(cell, kind);
+                cell->type = DAL_TYPE_INT64;
                 return true;
-        case SQLITE_FLOAT:
-                cell->type = DAL_TYPE_DOUBLE;
-                cell->as.float64 = sqlite3_value_double(value);
-                return true;
-        case SQLITE_TEXT:
-                cell->type = DAL_TYPE_TEXT;
-                ptr = sqlite3_value_text(value);
-                cell->as.span.ptr = ptr;
-                cell->as.span.size = (size_t)sqlite3_value_bytes(value);
-                if (kind > DAL__SQLITE_KIND_STORAGE && ptr)
-                        refine_text_cell(cell, kind);
-                return ptr != NULL;
-        default:
-                cell->type = DAL_TYPE_NULL;
-                return fill_other_cell(cell, value, kind);
         }
+        if (type == SQLITE_TEXT) {
+                cell->as.span.ptr = (const char *)sqlite3_value_text(value);
+                cell->as.span.size = (size_t)sqlite3_value_bytes(value);
+                cell->type = DAL_TYPE_TEXT;
+                return cell->as.span.ptr != NULL;
+        }
+        if (type == SQLITE_FLOAT) {
+                cell->as.float64 = sqlite3_value_double(value);
+                cell->type = DAL_TYPE_DOUBLE;
+                return true;
+        }
+        return fill_other_cell(cell, value);
+}
+
+static inline dal_status fill_cells(dal__sqlite_conn *conn, dal_error *err)
+{
+        sqlite3_stmt *cursor = conn->cur.handle;
+        dal_value *cell = conn->cur.cells;
+
+        for (int i = 0, n = (int)conn->cur.n_columns; i < n; i++, cell++)
+                if (!fill_cell(cell, sqlite3_column_value(cursor, i)))
+                        return dal__sqlite_no_memory(err);
+        if (conn->cur.refined)
+                refine_cells(conn);
+        return DAL_OK;
 }
 
 dal_status dal__sqlite_fill_cells(dal__sqlite_conn *conn, dal_error *err)
 {
-        sqlite3_stmt *cursor = conn->cur.handle;
-        const uint8_t *kinds = conn->cur.kinds;
-        dal_value *cell = conn->cur.cells;
+        return fill_cells(conn, err);
+}
 
-        for (int i = 0, n = (int)conn->cur.n_columns; i < n; i++, cell++)
-                if (!fill_cell(cell, sqlite3_column_value(cursor, i), (dal__sqlite_kind)kinds[i]))
-                        return dal__sqlite_no_memory(err);
+/* ---- rows as they come ---- */
+
+/* Delivers the next kept row. */
+static void take_row(dal__sqlite_conn *conn)
+{
+        size_t head = conn->cur.n_columns * sizeof(dal_value);
+        const char *from = conn->cur.rows.data + conn->cur.i_rows;
+
+        memcpy(conn->cur.cells, from, head);
+        from += head;
+        for (uint32_t i = 0; i < conn->cur.n_columns; i++) {
+                if (!is_span(&conn->cur.cells[i]))
+                        continue;
+                conn->cur.cells[i].as.span.ptr = from;
+                from += conn->cur.cells[i].as.span.size;
+        }
+        conn->cur.i_rows = (size_t)(from - conn->cur.rows.data);
+}
+
+/* Where there is nothing to step. */
+DAL_NOINLINE static dal_status fetch_kept(dal__sqlite_conn *conn, const dal_value **cells_out, dal_error *err)
+{
+        if (!conn->cur.handle)
+                return dal_error_set(err, DAL_CLASS_STATE, "no rows are open");
+        if (conn->cur.buffered) {
+                if (conn->cur.i_rows == conn->cur.rows.size)
+                        return DAL_OK;
+                take_row(conn);
+        } else if (conn->cur.done) {
+                return DAL_OK;
+        } else {
+                dal_status s = fill_cells(conn, err);
+
+                conn->cur.row_ready = false;
+                if (s)
+                        return s;
+        }
+        *cells_out = conn->cur.cells;
         return DAL_OK;
 }
 
-/* ---- a write that returns rows ---- */
-
-static bool is_span(const dal_value *v)
+/* There is no further row: the end, or a failure. */
+DAL_NOINLINE static dal_status end_rows(dal__sqlite_conn *conn, int rc, dal_error *err)
 {
-        return v->type == DAL_TYPE_TEXT || v->type == DAL_TYPE_BYTES || v->type == DAL_TYPE_DECIMAL;
+        dal_status s;
+
+        if (rc == SQLITE_DONE) {
+                /* Only a reset gives the read lock up. The column names stay. */
+                (void)sqlite3_reset(conn->cur.handle);
+                conn->cur.done = true;
+                return DAL_OK;
+        }
+        s = dal__sqlite_fail(conn, rc, err);
+        conn->failed_flush = conn->cur.flush;
+        dal__sqlite_cursor_close(conn);
+        return s;
 }
+
+dal_status dal__sqlite_fetch(void *state, dal_deadline deadline, const dal_value **cells_out, dal_error *err)
+{
+        dal__sqlite_conn *conn = state;
+        dal_status s;
+        int rc;
+
+        *cells_out = NULL;
+        if (!conn->cur.handle || (conn->cur.buffered | conn->cur.done | conn->cur.row_ready))
+                return fetch_kept(conn, cells_out, err);
+        conn->deadline = deadline;
+        rc = sqlite3_step(conn->cur.handle);
+        if (rc != SQLITE_ROW)
+                return end_rows(conn, rc, err);
+        s = fill_cells(conn, err);
+        if (s == DAL_OK)
+                *cells_out = conn->cur.cells;
+        return s;
+}
+
+/* ---- a write that returns rows ---- */
 
 /* Appends the current row: its cells, then the bytes they point to. */
 static dal_status keep_row(dal__sqlite_conn *conn, dal_error *err)
@@ -282,23 +379,6 @@ static dal_status keep_row(dal__sqlite_conn *conn, dal_error *err)
         }
         rows->size += size;
         return DAL_OK;
-}
-
-/* Delivers the next kept row. */
-void dal__sqlite_take_row(dal__sqlite_conn *conn)
-{
-        size_t head = conn->cur.n_columns * sizeof(dal_value);
-        const char *from = conn->cur.rows.data + conn->cur.i_rows;
-
-        memcpy(conn->cur.cells, from, head);
-        from += head;
-        for (uint32_t i = 0; i < conn->cur.n_columns; i++) {
-                if (!is_span(&conn->cur.cells[i]))
-                        continue;
-                conn->cur.cells[i].as.span.ptr = from;
-                from += conn->cur.cells[i].as.span.size;
-        }
-        conn->cur.i_rows = (size_t)(from - conn->cur.rows.data);
 }
 
 /*

@@ -73,6 +73,7 @@ typedef struct dal__sqlite_cursor {
         dal__sqlite_stmt *owner; /* that gets it back then, unless it has another one by now */
         bool row_ready;          /* stepped to, but not fetched yet */
         bool done;
+        bool refined;   /* a kind of a column says more than SQLite stores */
         uint64_t flush; /* its number; 0: a failure is no matter to later requests */
         uint32_t n_columns;
         const uint8_t *kinds;
@@ -153,7 +154,6 @@ bool dal__sqlite_tx_vanished(dal__sqlite_conn *conn);
 dal_driver_queue_fn dal__sqlite_queue;
 dal_driver_flush_fn dal__sqlite_flush;
 dal_driver_result_fn dal__sqlite_result;
-dal_driver_fetch_fn dal__sqlite_fetch;
 dal_driver_discard_fn dal__sqlite_discard;
 dal_driver_column_fn dal__sqlite_column;
 dal_driver_stmt_close_fn dal__sqlite_stmt_close;
@@ -186,6 +186,7 @@ void dal__sqlite_give_back(dal__sqlite_cursor *cur);
 void dal__sqlite_forget_owner(dal__sqlite_conn *conn, const dal__sqlite_stmt *stmt);
 
 /* cells.c */
+dal_driver_fetch_fn dal__sqlite_fetch;
 bool dal__sqlite_bytes_reserve(dal__sqlite_bytes *bytes, size_t size);
 void dal__sqlite_bytes_release(dal__sqlite_bytes *bytes);
 /* Makes room for some more kinds. */
@@ -211,8 +212,6 @@ dal_status dal__sqlite_describe(dal__sqlite_conn *conn, dal__sqlite_stmt *stmt, 
 dal_status dal__sqlite_fill_cells(dal__sqlite_conn *conn, dal_error *err);
 /* Steps to the end and keeps all rows; *rc_out is the last step's code. */
 dal_status dal__sqlite_keep_rows(dal__sqlite_conn *conn, int *rc_out, dal_error *err);
-/* Fills the cells from the next kept row. */
-void dal__sqlite_take_row(dal__sqlite_conn *conn);
 
 /* error.c */
 dal_status dal__sqlite_no_memory(dal_error *err);

@@ -477,50 +477,6 @@ dal_status dal__sqlite_result(void *state, dal_deadline deadline, dal_result *ou
         return s;
 }
 
-/* Where there is nothing to step. */
-DAL_NOINLINE static dal_status fetch_kept(dal__sqlite_conn *conn, const dal_value **cells_out, dal_error *err)
-{
-        if (!conn->cur.handle)
-                return dal_error_set(err, DAL_CLASS_STATE, "no rows are open");
-        if (conn->cur.buffered && conn->cur.i_rows < conn->cur.rows.size) {
-                dal__sqlite_take_row(conn);
-                *cells_out = conn->cur.cells;
-        }
-        return DAL_OK;
-}
-
-dal_status dal__sqlite_fetch(void *state, dal_deadline deadline, const dal_value **cells_out, dal_error *err)
-{
-        dal__sqlite_conn *conn = state;
-        dal_status s;
-        int rc;
-
-        *cells_out = NULL;
-        if (!conn->cur.handle || conn->cur.buffered || conn->cur.done)
-                return fetch_kept(conn, cells_out, err);
-        if (!conn->cur.row_ready) {
-                conn->deadline = deadline;
-                rc = sqlite3_step(conn->cur.handle);
-                if (rc == SQLITE_DONE) {
-                        /* Only a reset gives the read lock up. The column names stay. */
-                        (void)sqlite3_reset(conn->cur.handle);
-                        conn->cur.done = true;
-                        return DAL_OK;
-                }
-                if (rc != SQLITE_ROW) {
-                        s = dal__sqlite_fail(conn, rc, err);
-                        conn->failed_flush = conn->cur.flush;
-                        dal__sqlite_cursor_close(conn);
-                        return s;
-                }
-        }
-        conn->cur.row_ready = false;
-        s = dal__sqlite_fill_cells(conn, err);
-        if (s == DAL_OK)
-                *cells_out = conn->cur.cells;
-        return s;
-}
-
 dal_status dal__sqlite_discard(void *state, dal_deadline deadline, dal_error *err)
 {
         (void)deadline;
