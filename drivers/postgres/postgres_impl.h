@@ -241,8 +241,8 @@ typedef struct dal__postgres_item {
 
 typedef struct dal__postgres_column {
         Oid type;
-        uint8_t kind;      /* dal__postgres_kind */
-        uint8_t word_size; /* 8: each value is one word of so many bytes and of `cell_type`; 0 otherwise */
+        uint8_t kind;     /* dal__postgres_kind */
+        int8_t word_size; /* 8: each value is one word of so many bytes and of `cell_type`; -1 otherwise */
         uint8_t cell_type;
         bool needs_room; /* its cells are made anew, in conn->text */
 } dal__postgres_column;

@@ -90,7 +90,7 @@ DAL_NOINLINE static void set_column(dal__postgres_conn *conn, uint32_t i, Oid ty
         conn->columns[i].needs_room =
                 conn->columns[i].kind == PG_KIND_NUMERIC || conn->columns[i].kind == PG_KIND_TEXT_BYTEA;
         conn->columns[i].word_size =
-                conn->columns[i].kind == PG_KIND_INT8 || conn->columns[i].kind == PG_KIND_FLOAT8 ? 8 : 0;
+                conn->columns[i].kind == PG_KIND_INT8 || conn->columns[i].kind == PG_KIND_FLOAT8 ? 8 : -1;
         conn->columns[i].cell_type = conn->columns[i].kind == PG_KIND_INT8 ? DAL_TYPE_INT64 : DAL_TYPE_DOUBLE;
         conn->cells[i] = dal_null();
         conn->cells[i].type_id = type;
@@ -158,14 +158,15 @@ DAL_NOINLINE static bool reserve_room(dal__postgres_conn *conn, int row)
                                 ? dal__postgres_numeric_room(PQgetvalue(conn->rows, row, (int)i), cell_size)
                                 : cell_size;
         }
-        if (size <= conn->text_room)
-                return true;
-        size = size < 256 ? 256 : size + size / 2;
-        grown = dal_mem_resize(conn->text, size, 1);
-        if (!grown)
-                return false;
-        conn->text = grown;
-        conn->text_room = size;
+        if (size > conn->text_room) {
+                size = size < 256 ? 256 : size + size / 2;
+                grown = dal_mem_resize(conn->text, size, 1);
+                if (!grown)
+                        return false;
+                conn->text = grown;
+                conn->text_room = size;
+        }
+        conn->text_end = conn->text;
         return true;
 }
 
@@ -200,26 +201,25 @@ DAL_NOINLINE static dal_status decode_other(dal__postgres_conn *conn, int row, u
 }
 
 /* The most frequent types here; the rest, NULL, empty and malformed cells elsewhere. */
-static dal_status decode_row(dal__postgres_conn *conn, const dal_value **cells_out, dal_error *err)
+static DAL_HOT dal_status decode_row(dal__postgres_conn *conn, const dal_value **cells_out, dal_error *err)
 {
         int row = conn->i_row++, n = (int)conn->n_columns;
+        const dal__postgres_column *column = conn->columns;
         const PGresult *rows = conn->rows;
         dal_value *cell = conn->cells;
 
         if (conn->needs_room && !reserve_room(conn, row))
                 return no_memory(err);
-        conn->text_end = conn->text;
-        for (int i = 0; i < n; i++, cell++) {
-                const dal__postgres_column *column = &conn->columns[i];
-                size_t size = (size_t)PQgetlength(rows, row, i);
+        for (int i = 0; i < n; i++, column++, cell++) {
+                int size = PQgetlength(rows, row, i);
                 dal_status s;
 
-                if (size && size == column->word_size) {
+                if (size == column->word_size) {
                         cell->as.uint64 = dal__postgres_load64(PQgetvalue(rows, row, i));
                         cell->type = column->cell_type;
                 } else if (size && column->kind == PG_KIND_TEXT) {
                         cell->as.span.ptr = PQgetvalue(rows, row, i);
-                        cell->as.span.size = size;
+                        cell->as.span.size = (size_t)size;
                         cell->type = DAL_TYPE_TEXT;
                 } else if ((s = decode_other(conn, row, (uint32_t)i, err))) {
                         return s;
@@ -291,6 +291,17 @@ static inline dal_status next_part(dal__postgres_conn *conn, dal_deadline deadli
         return DAL_OK;
 }
 
+/* No row is left: of a large result, only the columns' names are kept. */
+DAL_NOINLINE static dal_status drop_large(dal__postgres_conn *conn)
+{
+        if (conn->names && conn->rows) {
+                PQclear(conn->rows);
+                conn->rows = NULL;
+                conn->i_row = conn->n_rows = 0;
+        }
+        return DAL_OK;
+}
+
 dal_status dal__postgres_fetch(void *state, dal_deadline deadline, const dal_value **cells_out,
                                dal_error *err)
 {
@@ -298,19 +309,14 @@ dal_status dal__postgres_fetch(void *state, dal_deadline deadline, const dal_val
         dal_status s;
 
         *cells_out = NULL;
-        if (conn->i_row < conn->n_rows)
-                return decode_row(conn, cells_out, err);
-        if (conn->streaming) {
+        if (conn->i_row == conn->n_rows) {
+                if (!conn->streaming)
+                        return drop_large(conn);
                 s = next_part(conn, deadline, err);
-                if (s || conn->n_rows)
-                        return s ? s : decode_row(conn, cells_out, err);
+                if (s || conn->n_rows == 0)
+                        return s ? s : drop_large(conn);
         }
-        if (conn->names && conn->rows) {
-                PQclear(conn->rows); /* large: only the columns' names are kept */
-                conn->rows = NULL;
-                conn->i_row = conn->n_rows = 0;
-        }
-        return DAL_OK;
+        return decode_row(conn, cells_out, err);
 }
 
 /* Reads rows away until `until`; *last_out is the result that ends them, NULL when the time was up. */
