@@ -439,13 +439,13 @@ static dal_status take_count(dal_conn *conn, const dal_result *result, dal_deadl
         conn->insert_id = result->insert_id;
         if (result->has_rows) {
                 dal_rows *rows = dal__conn_open_rows(conn, result, deadline);
-                const dal_value *cells;
                 int64_t n_fetched = 0;
                 dal_status s;
+                bool found;
 
                 n_fetched = rows->first != NULL;
                 rows->first = NULL;
-                while ((s = rows->next(rows, &cells, err)) == DAL_OK && cells)
+                while ((s = rows->next(rows, &found, err)) == DAL_OK && found)
                         n_fetched++;
                 if (s)
                         return s;

@@ -266,9 +266,11 @@ dal_status dal__conn_flight_row(dal_conn *conn, const dal_value **cells_out, dal
 {
         dal__flight *flight = conn->flight;
         dal_status s;
+        bool found;
 
         conn->rows_open = flight->rows_open;
-        s = conn->rows.next(&conn->rows, cells_out, err);
+        s = conn->rows.next(&conn->rows, &found, err);
+        *cells_out = conn->rows.cells;
         flight->rows_open = conn->rows_open;
         flight->gone |= conn->broken && s;
         conn->rows_open = true;

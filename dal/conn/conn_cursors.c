@@ -83,28 +83,28 @@ static dal_status fail(dal__conn_cursor *cursor, dal_error *failure)
         return failure->status;
 }
 
-static dal_status next_row(dal_rows *rows, const dal_value **cells_out, dal_error *err)
+static dal_status next_row(dal_rows *rows, bool *found_out, dal_error *err)
 {
         dal__conn_cursor *cursor = rows->source;
         dal_conn *conn = cursor->conn;
         dal_error *failure = err ? err : &conn->scratch;
         dal_status s = DAL_OK;
 
-        *cells_out = NULL;
+        rows->cells = NULL;
+        *found_out = false;
         if (cursor->state != STATE_OPEN)
                 return cursor->failed ? dal__conn_refuse_rows(conn, err) : DAL_OK;
         if (dal__conn_is_forked(conn))
                 return dal__conn_refuse_forked(conn, err);
         if (!cursor->complete) {
                 (void)!swap(cursor, NULL);
-                s = conn->driver->fetch(conn->state, cursor->deadline, cells_out, failure);
+                s = conn->driver->fetch(conn->state, cursor->deadline, &rows->cells, failure);
                 (void)!swap(cursor, NULL);
         }
-        if (s) {
-                *cells_out = NULL;
+        if (s)
                 return fail(cursor, failure);
-        }
-        if (!*cells_out) {
+        *found_out = rows->cells != NULL;
+        if (!*found_out) {
                 cursor->state = STATE_ENDED;
                 update_open(conn);
         }
@@ -225,10 +225,10 @@ dal_status dal__conn_open_window(dal_conn *conn, bool for_rows, dal__conn_window
 static dal_status count_rows(dal_conn *conn, dal_result *result, dal_error *err)
 {
         int64_t n = conn->rows.first != NULL;
-        const dal_value *cells;
         dal_status s;
+        bool found;
 
-        while ((s = conn->rows.next(&conn->rows, &cells, err)) == DAL_OK && cells)
+        while ((s = conn->rows.next(&conn->rows, &found, err)) == DAL_OK && found)
                 n++;
         if (result->n_rows == 0)
                 result->n_rows = n;

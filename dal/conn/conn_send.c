@@ -273,8 +273,10 @@ DAL_COLD void dal__conn_fail_row(dal_conn *conn, dal_error *failure)
         dal__conn_spoil(conn, failure);
 }
 
-DAL_COLD static dal_status fail_row(dal_conn *conn, dal_error *failure)
+DAL_COLD static dal_status fail_row(dal_conn *conn, bool *found_out, dal_error *failure)
 {
+        conn->rows.cells = NULL;
+        *found_out = false;
         conn->rows_open = false;
         conn->rows_failed = true;
         dal__conn_fail_row(conn, failure);
@@ -293,30 +295,27 @@ DAL_COLD dal_status dal__conn_refuse_rows(dal_conn *conn, dal_error *err)
                 err);
 }
 
-/* The driver has none any more. */
-DAL_NOINLINE static dal_status no_row(dal_conn *conn, const dal_value **cells_out, dal_error *err)
+/* The driver has none any more, or must not be asked. */
+DAL_NOINLINE static dal_status no_row(dal_conn *conn, bool *found_out, dal_error *err)
 {
-        *cells_out = NULL;
+        conn->rows.cells = NULL;
+        *found_out = false;
+        if (conn->rows_open && !conn->rows_complete)
+                return dal__conn_refuse_forked(conn, err);
         conn->rows_open = false;
         return !conn->rows_failed ? DAL_OK : dal__conn_refuse_rows(conn, err);
 }
 
-static dal_status next_row(dal_rows *rows, const dal_value **cells_out, dal_error *err)
+static dal_status next_row(dal_rows *rows, bool *found_out, dal_error *err)
 {
         dal_conn *conn = rows->source;
         dal_error *failure = err ? err : &conn->scratch;
 
-        if (!conn->rows_open || conn->rows_complete)
-                return no_row(conn, cells_out, err);
-        if (dal__conn_is_forked(conn)) {
-                *cells_out = NULL;
-                return dal__conn_refuse_forked(conn, err);
-        }
-        if (conn->driver->fetch(conn->state, conn->rows_deadline, cells_out, failure)) {
-                *cells_out = NULL;
-                return fail_row(conn, failure);
-        }
-        conn->rows_open = *cells_out != NULL;
+        if (!conn->rows_open || conn->rows_complete || dal__conn_is_forked(conn))
+                return no_row(conn, found_out, err);
+        if (conn->driver->fetch(conn->state, conn->rows_deadline, &conn->rows.cells, failure))
+                return fail_row(conn, found_out, failure);
+        *found_out = conn->rows_open = conn->rows.cells != NULL;
         return DAL_OK;
 }
 

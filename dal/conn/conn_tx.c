@@ -346,6 +346,7 @@ dal_status dal__conn_exec_numbered(dal_conn *conn, const dal_stmt *stmt, dal_par
         dal_request request;
         dal_result result;
         dal_status s = dal__conn_check(conn, deadline, false, failure);
+        bool found;
 
         number[0] = '\0';
         if (s == DAL_OK)
@@ -361,8 +362,9 @@ dal_status dal__conn_exec_numbered(dal_conn *conn, const dal_stmt *stmt, dal_par
         if (s)
                 return s;
         (void)dal__conn_open_rows(conn, &result, deadline);
-        s = conn->rows.next(&conn->rows, &cells, failure);
-        if (s == DAL_OK && cells && cells[0].type == DAL_TYPE_TEXT &&
+        s = conn->rows.next(&conn->rows, &found, failure);
+        cells = conn->rows.cells;
+        if (s == DAL_OK && found && cells[0].type == DAL_TYPE_TEXT &&
             cells[0].as.span.size == DAL__CONN_NUMBER_SIZE - 1) {
                 memcpy(number, cells[0].as.span.ptr, DAL__CONN_NUMBER_SIZE - 1);
                 number[DAL__CONN_NUMBER_SIZE - 1] = '\0';

@@ -11,20 +11,23 @@
 
 /* ---- its life -------------------------------------------------------------------------------------------------- */
 
-static dal_status next_row(dal_rows *rows, const dal_value **cells_out, dal_error *err)
+static dal_status next_row(dal_rows *rows, bool *found_out, dal_error *err)
 {
         dal_batch *batch = rows->source;
         dal_error *failure = err ? err : &batch->failure;
+        dal_status s = DAL_OK;
 
-        *cells_out = NULL;
+        rows->cells = NULL;
+        *found_out = false;
         if (!batch->has_rows)
                 return dal_error_set(failure, DAL_CLASS_STATE,
                                      "these rows of a batch were closed, or left for its next result");
         if (!batch->kept)
-                return dal__conn_flight_row(batch->conn, cells_out, failure);
-        if (batch->i_row < batch->kept->n_rows)
-                *cells_out = batch->kept->rows[batch->i_row++];
-        return DAL_OK;
+                s = dal__conn_flight_row(batch->conn, &rows->cells, failure);
+        else if (batch->i_row < batch->kept->n_rows)
+                rows->cells = batch->kept->rows[batch->i_row++];
+        *found_out = rows->cells != NULL;
+        return s;
 }
 
 static void close_rows(dal_rows *rows)

@@ -191,12 +191,13 @@ DAL_COLD static dal_status fail(dal__fanout *fanout, dal_error *err)
         return fanout->failure.status;
 }
 
-static dal_status next_of_fanout(dal_rows *rows, const dal_value **cells_out, dal_error *err)
+static dal_status next_of_fanout(dal_rows *rows, bool *found_out, dal_error *err)
 {
         dal__fanout *fanout = rows->source;
         const dal_fanout_options *options = &fanout->options;
 
-        *cells_out = NULL;
+        rows->cells = NULL;
+        *found_out = false;
         if (fanout->failure.status)
                 return fail(fanout, err);
         if (options->limit && fanout->n_rows == options->limit) {
@@ -204,17 +205,18 @@ static dal_status next_of_fanout(dal_rows *rows, const dal_value **cells_out, da
                 fanout->n_heap = 0;
                 return DAL_OK;
         }
-        if (next_in_order(fanout, cells_out, &fanout->failure))
-                *cells_out = NULL;
-        else if (*cells_out && options->max_rows && fanout->n_rows == options->max_rows)
+        if (next_in_order(fanout, &rows->cells, &fanout->failure))
+                rows->cells = NULL;
+        else if (rows->cells && options->max_rows && fanout->n_rows == options->max_rows)
                 dal_error_set(&fanout->failure, DAL_CLASS_OVERFLOW,
                               "%s: the shards have more rows than max_rows, %llu: ask for fewer",
                               fanout->stmt->name, (unsigned long long)options->max_rows);
         if (fanout->failure.status) {
-                *cells_out = NULL;
+                rows->cells = NULL;
                 return fail(fanout, err);
         }
-        if (*cells_out) {
+        if (rows->cells) {
+                *found_out = true;
                 fanout->n_rows++;
                 rows->shard = fanout->legs[fanout->i_leg].number;
         }

@@ -8,15 +8,15 @@
 /* A row at hand needs no call. */
 static inline bool take_first(dal_rows *rows)
 {
+        if (!rows->first)
+                return false;
         rows->cells = rows->first;
         rows->first = NULL;
-        return rows->cells != NULL;
+        return true;
 }
 
 dal_status dal_rows_next(dal_rows *rows, bool *found_out, dal_error *err)
 {
-        dal_status status;
-
         if (!rows || !found_out)
                 return dal_error_set(err, DAL_CLASS_ARGUMENT,
                                      "dal_rows_next() needs a cursor and a place for found_out");
@@ -24,21 +24,20 @@ dal_status dal_rows_next(dal_rows *rows, bool *found_out, dal_error *err)
                 *found_out = true;
                 return DAL_OK;
         }
-        status = rows->next(rows, &rows->cells, err);
-        *found_out = rows->cells != NULL;
-        return status;
+        return rows->next(rows, found_out, err);
 }
 
 dal_status dal_rows_first(dal_rows *rows, dal_error *err)
 {
         dal_status status;
+        bool found;
 
         if (!rows)
                 return dal_error_set(err, DAL_CLASS_ARGUMENT, "dal_rows_first() needs a cursor");
         if (take_first(rows))
                 return DAL_OK;
-        status = rows->next(rows, &rows->cells, err);
-        if (status == DAL_OK && !rows->cells)
+        status = rows->next(rows, &found, err);
+        if (status == DAL_OK && !found)
                 return dal_error_set(err, DAL_CLASS_NO_ROW, "the query found no row");
         return status;
 }

@@ -11,8 +11,8 @@ struct dal_rows {
                 *first; /* of the next row, when it is at hand already: then `next` is not asked for it */
         uint32_t n_columns;
         uint16_t shard;
-        /* NULL after the last row and after a failure. */
-        dal_status (*next)(dal_rows *rows, const dal_value **cells_out, dal_error *err);
+        /* Sets `cells`, to NULL after the last row and after a failure; *found_out says whether there is a row. */
+        dal_status (*next)(dal_rows *rows, bool *found_out, dal_error *err);
         void (*close)(dal_rows *rows);
         const char *(*column)(const dal_rows *rows, uint32_t i_column);
         void *source;

@@ -21,18 +21,16 @@ struct fixture {
 
 static const char *const names[] = {"a", "qty", NULL};
 
-static dal_status fixture_next(dal_rows *rows, const dal_value **cells_out, dal_error *err)
+static dal_status fixture_next(dal_rows *rows, bool *found_out, dal_error *err)
 {
         struct fixture *f = rows->source;
 
-        if (f->n_served == f->n_rows) {
-                if (f->fails)
-                        return dal_error_set(err, DAL_CLASS_CONNECTION_LOST, "lost");
-                *cells_out = NULL;
-                return DAL_OK;
-        }
+        rows->cells = NULL;
+        *found_out = f->n_served < f->n_rows;
+        if (!*found_out)
+                return f->fails ? dal_error_set(err, DAL_CLASS_CONNECTION_LOST, "lost") : DAL_OK;
         f->n_served++;
-        *cells_out = f->cells;
+        rows->cells = f->cells;
         return DAL_OK;
 }
 
