@@ -40,6 +40,8 @@ struct quirks {
         uint8_t names_value;                     /* when a value does not fit its column */
         uint8_t names_no_table, names_no_column; /* when something does not exist */
         const char *end_session;    /* ends the session of the number ?; NULL = there are no sessions */
+        const char *stop_statement; /* stops what the session of number ? runs; NULL: none, or none is ours */
+        const char *waits_for_lock; /* query: 1 while that session waits for another's lock; NULL likewise */
         const char *limit_idle;     /* makes the server end an idle transaction soon; NULL = it can't */
         const char *crowd_setup;    /* makes ? take one connection; NULL = a test can't */
         const char *crowd_teardown; /* and takes that back */
@@ -146,6 +148,9 @@ uint64_t conf_session_of(struct conf *c, dal_cluster *cluster);
 void conf_url_with(char *out, size_t size, const char *url, const char *key, const char *value);
 /* Runs a query that gives one integer. */
 int64_t conf_number(struct conf *c, dal_conn *conn, const dal_stmt *stmt, dal_params params);
+/* Makes the table dal_outcome as the library's own script does, and drops it; outcome_conf.c. */
+void conf_outcomes_make(struct conf *c);
+void conf_outcomes_drop(struct conf *c);
 bool conf_has_cap(const struct conf *c, uint32_t cap);
 /* Says whether statements can travel so: the driver has the mode, and a pooler lets it pass. */
 bool conf_has_mode(const struct conf *c, dal_statements statements);
@@ -182,6 +187,6 @@ extern const struct conf_case values_conf[], statements_conf[], stale_conf[], ro
         transactions_conf[], transactions_end_conf[], cluster_conf[], queue_conf[], batch_conf[], session_conf[],
         deadlines_conf[], contention_conf[], connect_conf[], property_conf[], paths_conf[], limits_conf[],
         modes_conf[], literals_conf[], outcome_conf[], outcome_number_conf[], bulk_conf[],
-        bulk_cluster_conf[], fanout_conf[], ahead_conf[], fold_conf[];
+        bulk_cluster_conf[], bulk_trouble_conf[], fanout_conf[], ahead_conf[], fold_conf[];
 
 #endif

@@ -37,6 +37,7 @@ int main(int argc, char **argv)
                                                          outcome_number_conf,
                                                          bulk_conf,
                                                          bulk_cluster_conf,
+                                                         bulk_trouble_conf,
                                                          NULL};
 
         return conf_main(argc, argv, "conformance fake|sqlite|postgres|mysql|mariadb[:MODE] [FILTER]",

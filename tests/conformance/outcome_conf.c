@@ -17,7 +17,7 @@ static const dal_stmt add_token =
 /* ---- the table, and a cluster through the proxy ----------------------------------------------------------- */
 
 /* As the script that comes with the library makes it. */
-static void make_table(struct conf *c)
+void conf_outcomes_make(struct conf *c)
 {
         dal_dialect dialect = c->q->dialect == DAL_DIALECT_mariadb ? DAL_DIALECT_mysql : c->q->dialect;
         char path[1200], sql[4096];
@@ -36,7 +36,7 @@ static void make_table(struct conf *c)
         OK(dal_conn_script(c->conn, sql, SOON, &c->err));
 }
 
-static void drop_table(struct conf *c)
+void conf_outcomes_drop(struct conf *c)
 {
         OK(dal_conn_script(c->conn, "DROP TABLE dal_outcome", SOON, &c->err));
 }
@@ -105,7 +105,7 @@ static void run_struck(struct conf *c, struct work *w, int n_times)
         dal_cluster *cluster;
         struct conf_proxy *p;
 
-        make_table(c);
+        conf_outcomes_make(c);
         p = conf_proxy_new(c, url, sizeof url);
         cluster = open_through(c, p, url);
         for (int i = 0; i < n_times; i++) {
@@ -135,7 +135,7 @@ static void outcome__a_commit_whose_answer_is_lost_was_done_once(struct conf *c)
         assert_int_equal(count(c), N_TIMES);
         assert_int_equal(tokens(c, "C"), N_TIMES);
         assert_int_equal(tokens(c, "A"), 0);
-        drop_table(c);
+        conf_outcomes_drop(c);
 }
 
 static void outcome__a_commit_that_never_arrived_is_run_again(struct conf *c)
@@ -149,7 +149,7 @@ static void outcome__a_commit_that_never_arrived_is_run_again(struct conf *c)
         assert_int_equal(count(c), N_TIMES);
         assert_int_equal(tokens(c, "C"), N_TIMES);
         assert_int_equal(tokens(c, "A"), N_TIMES);
-        drop_table(c);
+        conf_outcomes_drop(c);
 }
 
 /* Where writes are queued they travel with COMMIT; elsewhere the answer that is lost may be one of theirs. */
@@ -162,7 +162,7 @@ static void outcome__queued_writes_are_done_once_whatever_is_lost(struct conf *c
         w.strike = conf_proxy_lose_next_answer;
         run_struck(c, &w, N_TIMES);
         assert_int_equal(count(c), N_TIMES);
-        drop_table(c);
+        conf_outcomes_drop(c);
         for (int i = 0; i < N_TIMES; i++)
                 OK(dal_conn_exec(c->conn, &conf_remove_account, DAL_PARAMS(dal_int64(i)), SOON, NULL,
                                  &c->err));
@@ -170,7 +170,7 @@ static void outcome__queued_writes_are_done_once_whatever_is_lost(struct conf *c
         run_struck(c, &w, N_TIMES);
         assert_int_equal(w.n_calls, 2);
         assert_int_equal(count(c), N_TIMES);
-        drop_table(c);
+        conf_outcomes_drop(c);
 }
 
 static void outcome__what_only_read_is_run_again_and_leaves_no_token(struct conf *c)
@@ -182,7 +182,7 @@ static void outcome__what_only_read_is_run_again_and_leaves_no_token(struct conf
         run_struck(c, &w, 2);
         assert_int_equal(w.n_calls, 2);
         assert_int_equal(conf_number(c, c->conn, &count_tokens, DAL_NO_PARAMS), 0);
-        drop_table(c);
+        conf_outcomes_drop(c);
 }
 
 /*
@@ -199,7 +199,7 @@ static void outcome__the_old_session_is_ended_with_its_locks(struct conf *c)
         if (!c->q->has_port || c->q->is_pooler ||
             (conf_has_cap(c, DAL_CAP_PIPELINE) && !conf_is_mode(c, "prepared")))
                 return; /* behind a pooler the number of the session is not known */
-        make_table(c);
+        conf_outcomes_make(c);
         w.proxy = conf_proxy_new(c, url, sizeof url);
         cluster = open_through(c, w.proxy, url);
         options.timeout_ms = 8000;
@@ -210,7 +210,7 @@ static void outcome__the_old_session_is_ended_with_its_locks(struct conf *c)
         assert_int_equal(tokens(c, "A"), 1);
         OK(dal_cluster_close(cluster, 5000, &c->err));
         conf_proxy_free(w.proxy);
-        drop_table(c);
+        conf_outcomes_drop(c);
 }
 
 /* A black hole: the caller is told in time, and gets the answer when the server can be asked again. */
@@ -225,7 +225,7 @@ static void outcome__in_doubt_until_the_server_can_be_asked(struct conf *c)
 
         if (!c->q->has_port)
                 return;
-        make_table(c);
+        conf_outcomes_make(c);
         w.proxy = conf_proxy_new(c, url, sizeof url);
         through = open_through(c, w.proxy, url);
         options.timeout_ms = 2000;
@@ -246,7 +246,7 @@ static void outcome__in_doubt_until_the_server_can_be_asked(struct conf *c)
         OK(dal_cluster_close(through, 5000, &c->err));
         conf_proxy_free(w.proxy);
         assert_int_equal(count(c), 0);
-        drop_table(c);
+        conf_outcomes_drop(c);
 }
 
 /* To look for the row would say "not committed" here; the insert waits for what is under way. */
@@ -259,7 +259,7 @@ static void outcome__a_transaction_still_under_way_is_waited_for(struct conf *c)
 
         if (!c->q->has_port)
                 return;
-        make_table(c);
+        conf_outcomes_make(c);
         cluster = conf_cluster(c, NULL);
         OK(dal_conn_begin(c->conn, DAL_ISOLATION_DEFAULT, false, SOON, &c->err));
         OK(dal_conn_exec(c->conn, &add_token, DAL_PARAMS(dal_bytes(bytes, 16)), SOON, NULL, &c->err));
@@ -270,7 +270,7 @@ static void outcome__a_transaction_still_under_way_is_waited_for(struct conf *c)
         OK(dal_resolve(cluster, token, 0, &outcome, &c->err));
         assert_int_equal(outcome, DAL_OUTCOME_COMMITTED);
         conf_cluster_end(c, cluster);
-        drop_table(c);
+        conf_outcomes_drop(c);
 }
 
 /* What was purged must never be taken for what was not committed. */
@@ -283,7 +283,7 @@ static void outcome__a_purged_token_is_unknown(struct conf *c)
 
         if (!c->q->has_port)
                 return;
-        make_table(c);
+        conf_outcomes_make(c);
         cluster = conf_cluster(c, NULL);
         OK(dal_resolve(cluster, OLD_TOKEN, 0, &outcome, &c->err));
         assert_int_equal(outcome, DAL_OUTCOME_NOT_COMMITTED);
@@ -304,7 +304,7 @@ static void outcome__a_purged_token_is_unknown(struct conf *c)
         assert_int_equal(outcome, DAL_OUTCOME_UNKNOWN);
         assert_int_equal(tokens(c, "P"), 1);
         conf_cluster_end(c, cluster);
-        drop_table(c);
+        conf_outcomes_drop(c);
 }
 
 static void outcome__a_bad_token_is_refused(struct conf *c)
@@ -341,7 +341,7 @@ static void outcome__required_refuses_writes_without_the_table(struct conf *c)
         OK(dal_cluster_run(cluster, dal_key_int64(1), &read_only, work, &w, &c->err));
         conf_cluster_end(c, cluster);
 
-        make_table(c);
+        conf_outcomes_make(c);
         w.reads = false;
         cluster = conf_cluster(c, &options);
         OK(dal_cluster_run(cluster, dal_key_int64(1), NULL, work, &w, &c->err));
@@ -353,7 +353,7 @@ static void outcome__required_refuses_writes_without_the_table(struct conf *c)
         conf_cluster_end(c, cluster);
         assert_int_equal(count(c), 2);
         assert_int_equal(tokens(c, "C"), 1);
-        drop_table(c);
+        conf_outcomes_drop(c);
 }
 
 /* ---- by the server's own number --------------------------------------------------------------------------------- */
@@ -404,11 +404,11 @@ static void outcome__one_flush_has_a_row_although_there_are_numbers(struct conf 
 
         if (!c->driver->number_query)
                 return;
-        make_table(c);
+        conf_outcomes_make(c);
         run_numbered(c, &w);
         assert_int_equal(count(c), N_TIMES);
         assert_int_equal(tokens(c, "C"), N_TIMES);
-        drop_table(c);
+        conf_outcomes_drop(c);
 }
 
 /* Asked later: committed, aborted, under way, of another history, in the future. */
@@ -465,7 +465,7 @@ static void outcome__a_token_costs_no_round_trip(struct conf *c)
 
         if (!c->q->has_port)
                 return;
-        make_table(c);
+        conf_outcomes_make(c);
         options.pool.max_size = 1;
         for (int i = 0; i < 2; i++) {
                 struct work w = {.id = 10 * i};
@@ -488,7 +488,7 @@ static void outcome__a_token_costs_no_round_trip(struct conf *c)
                 conf_proxy_free(w.proxy);
         }
         assert_int_equal(n[0], n[1]);
-        drop_table(c);
+        conf_outcomes_drop(c);
 }
 
 /* ---- the old session ------------------------------------------------------------------------------------------- */
@@ -550,7 +550,7 @@ static void outcome__two_statements_at_once_are_refused_on_every_path(struct con
 
         if (!c->q->has_port)
                 return;
-        make_table(c);
+        conf_outcomes_make(c);
         options.pool.max_size = 1;
         cluster = conf_cluster(c, &options);
         OK(dal_cluster_run(cluster, dal_key_int64(1), NULL, work, &w,
@@ -566,7 +566,7 @@ static void outcome__two_statements_at_once_are_refused_on_every_path(struct con
         OK(dal_cluster_run(cluster, dal_key_int64(1), NULL, work, &w, &c->err)); /* and still knows */
         assert_int_equal(tokens(c, "C"), 2);
         conf_cluster_end(c, cluster);
-        drop_table(c);
+        conf_outcomes_drop(c);
 }
 
 const struct conf_case outcome_conf[] = {

@@ -126,6 +126,11 @@ static const char *const postgres_local_changes[] = {
         .local_changes = postgres_local_changes
 #endif
 
+/* Source: MySQL manual, "The INFORMATION_SCHEMA INNODB_TRX Table"; the same page of MariaDB */
+#define WAITS_FOR_LOCK                                                                                       \
+        "SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT' AND "              \
+        "trx_mysql_thread_id = ?"
+
 static const struct quirks engines[] = {
         {
                 .name = "fake",
@@ -189,6 +194,9 @@ static const struct quirks engines[] = {
                 POSTGRES_SERVER,
                 POSTGRES_CROWD,
                 .env = "DAL_TEST_POSTGRES",
+                /* Source: manual 9.27.2 and 54.12. Behind a pooler the number is not that of one session. */
+                .stop_statement = "SELECT pg_cancel_backend(?)",
+                .waits_for_lock = "SELECT COUNT(DISTINCT pid) FROM pg_locks WHERE NOT granted AND pid = ?",
         },
         {
                 .name = "pgbouncer",
@@ -229,14 +237,18 @@ static const struct quirks engines[] = {
                 .names_no_table = CONF_TABLE,
                 .names_no_column = CONF_COLUMN,
                 .end_session = "KILL ?",
+                .stop_statement = "KILL QUERY ?",
+                .waits_for_lock = WAITS_FOR_LOCK,
                 /* Source: manual, CREATE USER, resource options. Error 1226. */
                 .crowd_setup = "CREATE USER ? IDENTIFIED BY 'conf' WITH MAX_USER_CONNECTIONS 1",
                 .crowd_teardown = "DROP USER ?",
                 .crowd_key = "user",
                 .packet_limit = "SELECT @@max_allowed_packet",
                 .counts_round_trips = true,
-                .sends_reads_ahead = "libmariadb", /* Oracle's has no call that only sends. Source: mysql.h of both */
-                .folds_inserts = true, /* Source: drivers/mysql/fold.c; its protocol has no pipeline for them */
+                .sends_reads_ahead =
+                        "libmariadb", /* Oracle's has no call that only sends. Source: mysql.h of both */
+                .folds_inserts =
+                        true, /* Source: drivers/mysql/fold.c; its protocol has no pipeline for them */
                 .keeps_zero_dates = true, /* Source: MySQL manual, NO_ZERO_DATE; MariaDB's page SQL_MODE */
                 .has_login = true,
                 .has_port = true,
@@ -273,14 +285,18 @@ static const struct quirks engines[] = {
                 .names_no_table = CONF_TABLE,
                 .names_no_column = CONF_COLUMN,
                 .end_session = "KILL ?",
+                .stop_statement = "KILL QUERY ?",
+                .waits_for_lock = WAITS_FOR_LOCK,
                 /* Source: documentation, CREATE USER, resource limits. Error 1226. */
                 .crowd_setup = "CREATE USER ? IDENTIFIED BY 'conf' WITH MAX_USER_CONNECTIONS 1",
                 .crowd_teardown = "DROP USER ?",
                 .crowd_key = "user",
                 .packet_limit = "SELECT @@max_allowed_packet",
                 .counts_round_trips = true,
-                .sends_reads_ahead = "libmariadb", /* Oracle's has no call that only sends. Source: mysql.h of both */
-                .folds_inserts = true, /* Source: drivers/mysql/fold.c; its protocol has no pipeline for them */
+                .sends_reads_ahead =
+                        "libmariadb", /* Oracle's has no call that only sends. Source: mysql.h of both */
+                .folds_inserts =
+                        true, /* Source: drivers/mysql/fold.c; its protocol has no pipeline for them */
                 .keeps_zero_dates = true, /* Source: MySQL manual, NO_ZERO_DATE; MariaDB's page SQL_MODE */
                 .has_login = true,
                 .has_port = true,
