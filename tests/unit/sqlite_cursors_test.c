@@ -252,6 +252,119 @@ static void test_sqlite_cursors__a_rollback_of_sqlites_own_ends_them(void **stat
         dal_conn_close(conn);
 }
 
+static void open_three(dal_conn *conn, dal_rows *rows[3])
+{
+        for (int i = 0; i < 3; i++) {
+                rows[i] = query(conn, &some, 1 + i);
+                assert_next(rows[i], 1, 1 + i);
+        }
+}
+
+/* Read to the end: rows 2 + i to 10. */
+static void read_three(dal_rows *rows[3])
+{
+        bool found;
+
+        for (int i = 0; i < 3; i++) {
+                for (int64_t id = 2 + i; id <= 10; id++)
+                        assert_next(rows[i], 1, id);
+                assert_int_equal(dal_rows_next(rows[i], &found, &err), DAL_OK);
+                assert_false(found);
+                dal_rows_close(rows[i]);
+        }
+}
+
+/*
+ * SQLite refuses to take away what is being read, and says so at once: no waiting would help, nor running the transaction
+ * again. Source: sqlite.org/rescode.html, SQLITE_LOCKED, first example
+ */
+static void test_sqlite_cursors__a_table_that_is_read_can_not_be_dropped(void **state)
+{
+        static const dal_stmt drop = DAL_STMT("drop", "DROP TABLE t");
+
+        (void)state;
+        for (int in_tx = 0; in_tx < 2; in_tx++) {
+                dal_conn *conn = open_filled("drop.db");
+                int64_t begun = dal_clock_now();
+                dal_rows *rows[3];
+
+                if (in_tx)
+                        assert_int_equal(
+                                dal_conn_begin(conn, DAL_ISOLATION_DEFAULT, false, DAL_FOREVER, &err),
+                                DAL_OK);
+                open_three(conn, rows);
+                assert_int_equal(
+                        dal_conn_exec(conn, &drop, DAL_NO_PARAMS, dal_clock_after_ms(20000), NULL, &err),
+                        DAL_ERR_BUSY);
+                assert_false(err.retry_tx);
+                assert_true(dal_clock_now() - begun < INT64_C(10000000000));
+                read_three(rows);
+                if (in_tx)
+                        assert_int_equal(dal_conn_rollback(conn, DAL_FOREVER, &err), DAL_OK);
+                assert_int_equal(dal_conn_exec(conn, &drop, DAL_NO_PARAMS, DAL_FOREVER, NULL, &err), DAL_OK);
+                dal_conn_close(conn);
+        }
+}
+
+/* A column more is nothing to those that are open: they have the columns they began with. */
+static void test_sqlite_cursors__a_table_that_is_read_may_get_a_column(void **state)
+{
+        static const dal_stmt alter = DAL_STMT("alter", "ALTER TABLE t ADD COLUMN extra TEXT DEFAULT 'x'");
+        static const dal_stmt all = DAL_STMT("all", "SELECT * FROM t WHERE id = ?");
+        dal_conn *conn = open_filled("alter.db");
+        dal_rows *rows[3], *wide = query(conn, &all, 1);
+
+        (void)state;
+        assert_int_equal(dal_rows_n_columns(wide), 2);
+        assert_next(wide, 1, 1);
+        open_three(conn, rows);
+        if (dal_conn_exec(conn, &alter, DAL_NO_PARAMS, DAL_FOREVER, NULL, &err))
+                fail_msg("%s", err.message);
+        read_three(rows);
+        assert_name(wide, 1, 1);
+        dal_rows_close(wide);
+        wide = query(conn, &all, 2);
+        assert_int_equal(dal_rows_n_columns(wide), 3);
+        assert_next(wide, 1, 2);
+        dal_rows_close(wide);
+        dal_conn_close(conn);
+}
+
+/* It strikes all of them: none goes on, none looks read to its end, and the connection is as good as before. */
+static void test_sqlite_cursors__cancel_ends_them_all(void **state)
+{
+        (void)state;
+        for (int in_tx = 0; in_tx < 2; in_tx++) {
+                dal_conn *conn = open_filled("cancel.db"), *other = open_db("cancel.db");
+                dal_rows *rows[3];
+                bool found;
+
+                if (in_tx)
+                        assert_int_equal(
+                                dal_conn_begin(conn, DAL_ISOLATION_DEFAULT, false, DAL_FOREVER, &err),
+                                DAL_OK);
+                open_three(conn, rows);
+                assert_int_equal(dal_conn_cancel(conn, dal_clock_after_ms(1000), &err), DAL_OK);
+                for (int i = 0; i < 3; i++) {
+                        dal_status s = dal_rows_next(rows[i], &found, &err);
+
+                        assert_int_equal(s, DAL_ERR_CANCELED);
+                        assert_false(err.conn_gone);
+                }
+                for (int i = 0; i < 3; i++) {
+                        assert_int_equal(dal_rows_next(rows[i], &found, &err), DAL_ERR_STATE);
+                        dal_rows_close(rows[i]);
+                }
+                if (in_tx)
+                        assert_int_equal(dal_conn_rollback(conn, DAL_FOREVER, &err), DAL_OK);
+                assert_int_equal(checkpoint_is_busy(other), 0);
+                open_three(conn, rows);
+                read_three(rows);
+                dal_conn_close(other);
+                dal_conn_close(conn);
+        }
+}
+
 static void test_sqlite_cursors__want_of_memory_leaves_the_first_where_it_was(void **state)
 {
         unsigned n_failed = 0;
@@ -290,6 +403,9 @@ int main(void)
                 cmocka_unit_test(test_sqlite_cursors__a_statement_gets_its_prepared_form_back),
                 cmocka_unit_test(test_sqlite_cursors__results_of_all_widths_find_room),
                 cmocka_unit_test(test_sqlite_cursors__a_rollback_of_sqlites_own_ends_them),
+                cmocka_unit_test(test_sqlite_cursors__a_table_that_is_read_can_not_be_dropped),
+                cmocka_unit_test(test_sqlite_cursors__a_table_that_is_read_may_get_a_column),
+                cmocka_unit_test(test_sqlite_cursors__cancel_ends_them_all),
                 cmocka_unit_test(test_sqlite_cursors__want_of_memory_leaves_the_first_where_it_was),
         };
 

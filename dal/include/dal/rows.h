@@ -24,7 +24,7 @@
  * bulk loads, scripts, dal_conn_begin(). Each cursor goes on where it was, by its own deadline, and its cells stay until
  * its own next row. COMMIT, ROLLBACK and dal_conn_cancel() end them all. Close each: one that was read to its end may
  * be taken for another query. A program for every engine reads the first cursor to its end before it goes on, or joins
- * the two queries.
+ * the two queries. SQLite drops no table that is being read (BUSY), and what is being read may get a column.
  *
  * Whether a cursor sees what is written on its own connection while it is open is undefined on SQLite, row by row; a row
  * that was deleted ahead of it does not come any more. What is to be changed by what was read is read first.
