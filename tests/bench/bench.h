@@ -127,6 +127,8 @@ typedef struct bench_out {
 void bench_measure(const bench_group *group, const char *const *urls, size_t n_urls, bench_result *result);
 /* Prints one row for each column. */
 void bench_print_group(const bench_out *out, const bench_group *group, const bench_result *result);
+/* The most memory that the process has had. */
+double bench_peak_mib(void);
 /* Prints one row; a target of 0 is none. `note` may be NULL and is for people only. */
 void bench_print(const bench_out *out, const char *group, const char *column, double value, const char *unit,
                  double target, const char *note);
@@ -146,6 +148,7 @@ void bench_proxy_free(bench_proxy *proxy);
 /* ---- data.c ---- */
 
 const dal_driver *const *bench_drivers(size_t *n_out);
+const dal_driver *bench_driver_of(const dal_dsn *dsn);
 dal_conn *bench_connect(const char *url);
 void bench_sql(const char *url, const char *sql);
 /* Makes and fills the tables. */

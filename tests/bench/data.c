@@ -54,20 +54,28 @@ const dal_driver *const *bench_drivers(size_t *n_out)
         return drivers;
 }
 
-dal_conn *bench_connect(const char *url)
+const dal_driver *bench_driver_of(const dal_dsn *dsn)
 {
         dal_error err = DAL_ERROR_INIT;
         const dal_driver *driver;
-        dal_conn *conn;
-        dal_dsn *dsn;
         size_t n;
         const dal_driver *const *drivers = bench_drivers(&n);
 
-        bench_check_status(dal_dsn_parse(url, &dsn, &err), &err);
         driver = dal_driver_find(drivers, n, dal_dsn_scheme(dsn), &err);
         if (!driver)
                 bench_check_status(DAL_ERR_ARG, &err);
-        bench_check_status(dal_conn_open(driver, dsn, NULL, dal_clock_after_ms(10000), &conn, &err), &err);
+        return driver;
+}
+
+dal_conn *bench_connect(const char *url)
+{
+        dal_error err = DAL_ERROR_INIT;
+        dal_conn *conn;
+        dal_dsn *dsn;
+
+        bench_check_status(dal_dsn_parse(url, &dsn, &err), &err);
+        bench_check_status(
+                dal_conn_open(bench_driver_of(dsn), dsn, NULL, dal_clock_after_ms(10000), &conn, &err), &err);
         dal_dsn_free(dsn);
         return conn;
 }

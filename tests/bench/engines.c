@@ -274,20 +274,6 @@ void bench_run_delay(const bench_run *r)
 
 /* ---- scans ---- */
 
-static double peak_mib(void)
-{
-        FILE *f = fopen("/proc/self/status", "r");
-        char text[128];
-        long kib = 0;
-
-        while (f && fgets(text, sizeof text, f))
-                if (sscanf(text, "VmHWM: %ld", &kib) == 1)
-                        break;
-        if (f)
-                (void)fclose(f);
-        return (double)kib / 1024;
-}
-
 /* In a process of its own, for memory that was used once may stay in a process. */
 static double memory_of(const bench_run *r, const bench_column *column, long n)
 {
@@ -302,7 +288,7 @@ static double memory_of(const bench_run *r, const bench_column *column, long n)
                 void *session = column->side->open(r->urls, 1, 1);
 
                 column->side->work[column->task](session, n, 1);
-                mib = peak_mib();
+                mib = bench_peak_mib();
                 _exit(write(ends[1], &mib, sizeof mib) == sizeof mib ? 0 : 1);
         }
         close(ends[1]);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * bench [--json] [--quick] [--svg DIR] GROUP ENGINE [URL...]
- * bench fill URL N | sql URL SQL | TASK SIDE ENGINE N URL
+ * bench fill URL N | sql URL SQL | TASK SIDE ENGINE N URL [THREADS]
  *
  * tests/bench/run makes the databases and calls this for each group and engine.
  */
@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 static const char *const engine_names[BENCH_N_ENGINES] = {"pg", "mysql", "mariadb", "sqlite"};
@@ -155,11 +157,10 @@ static void *idle(void *arg)
 static const struct {
         const char *name;
         bench_task task;
-} tasks[] = {{"select", BENCH_SELECT},
-             {"insert", BENCH_INSERT},
-             {"queue", BENCH_QUEUE},
-             {"bulk", BENCH_BULK},
-             {"scan", BENCH_SCAN}};
+        const bench_side *by_dal;
+} tasks[] = {{"select", BENCH_SELECT, &bench_dal}, {"insert", BENCH_INSERT, &bench_dal},
+             {"queue", BENCH_QUEUE, &bench_dal},   {"bulk", BENCH_BULK, &bench_dal},
+             {"scan", BENCH_SCAN, &bench_dal},     {"lease", BENCH_LEASE, &bench_pool_dal}};
 
 #define N_TASKS (sizeof tasks / sizeof tasks[0])
 
@@ -172,25 +173,48 @@ static size_t find_task(const char *name)
         return i;
 }
 
+static double seconds(struct timeval t)
+{
+        return (double)t.tv_sec + (double)t.tv_usec * 1e-6;
+}
+
+/* Does the work and prints what it took, as the programs of other layers do. */
+static void run_and_print(bench_work *work, void *session, long n, long size)
+{
+        struct rusage before, after;
+        int64_t from, to;
+
+        (void)getrusage(RUSAGE_SELF, &before);
+        from = dal_clock_now();
+        work(session, n, size);
+        to = dal_clock_now();
+        (void)getrusage(RUSAGE_SELF, &after);
+        printf("RES ops=%ld wall=%.6f user=%.6f sys=%.6f rss=%.0f\n", n, (double)(to - from) * 1e-9,
+               seconds(after.ru_utime) - seconds(before.ru_utime),
+               seconds(after.ru_stime) - seconds(before.ru_stime), bench_peak_mib() * 1024);
+}
+
 /*
- * For callgrind: one task of N operations by one side and nothing else. With a second thread in the process, as in every
- * service and in the library's pool, the C library takes its locks and cancellation points in earnest: 150 to 300
- * instructions for each select.
+ * For callgrind, and beside other layers: one task of N operations by one side and nothing else. With a second thread in
+ * the process, as in every service and in the library's pool, the C library takes its locks and cancellation points in
+ * earnest: 150 to 300 instructions for each select.
  */
-static void run_task(bench_task task, char **argv)
+static void run_task(size_t i_task, char **argv)
 {
         bool by_dal = strcmp(argv[0], "dal") == 0;
-        const bench_side *side = by_dal ? &bench_dal : bench_raw_sides[find_engine(argv[1])];
+        const bench_side *side = by_dal ? tasks[i_task].by_dal : bench_raw_sides[find_engine(argv[1])];
+        bench_task task = tasks[i_task].task;
+        long size = argv[4] ? atol(argv[4]) : 1;
         const char *const urls[] = {argv[3]};
         pthread_t thread;
         void *session;
 
         if (strcmp(argv[0], "threaded") == 0 && pthread_create(&thread, NULL, idle, NULL) != 0)
                 bench_die("task", "no thread");
-        session = side->open(urls, 1, 1);
         if (!side->work[task])
                 bench_die("task", "this side has no such work");
-        side->work[task](session, atol(argv[2]), 1);
+        session = side->open(urls, 1, size);
+        run_and_print(side->work[task], session, atol(argv[2]), size);
         side->close(session);
 }
 
@@ -209,8 +233,8 @@ int main(int argc, char **argv)
                 bench_fill(argv[i + 1], atol(argv[i + 2]));
         } else if (argc - i == 3 && strcmp(argv[i], "sql") == 0) {
                 bench_sql(argv[i + 1], argv[i + 2]);
-        } else if (argc - i == 5 && find_task(argv[i]) < N_TASKS) {
-                run_task(tasks[find_task(argv[i])].task, argv + i + 1);
+        } else if (argc - i >= 5 && argc - i <= 6 && find_task(argv[i]) < N_TASKS) {
+                run_task(find_task(argv[i]), argv + i + 1);
         } else if (argc - i >= 2) {
                 size_t k = 0;
 

@@ -80,6 +80,20 @@ void bench_measure(const bench_group *group, const char *const *urls, size_t n_u
         }
 }
 
+double bench_peak_mib(void)
+{
+        FILE *f = fopen("/proc/self/status", "r");
+        char text[128];
+        long kib = 0;
+
+        while (f && fgets(text, sizeof text, f))
+                if (sscanf(text, "VmHWM: %ld", &kib) == 1)
+                        break;
+        if (f)
+                (void)fclose(f);
+        return (double)kib / 1024;
+}
+
 /* ---- what is shown ---- */
 
 void bench_print(const bench_out *out, const char *group, const char *column, double value, const char *unit,

@@ -32,31 +32,48 @@ typedef struct pool {
         atomic_bool go;
 } pool;
 
+/* So that no connection is made while leases are timed. */
+static void connect_all(pool *p)
+{
+        dal_deadline deadline = dal_clock_after_ms(10000);
+        dal_error err = DAL_ERROR_INIT;
+        dal_conn *conns[POOL_SIZE];
+
+        for (size_t i = 0; i < POOL_SIZE; i++)
+                bench_check_status(dal_pool_acquire(p->pool, false, deadline, &conns[i], &err), &err);
+        for (size_t i = 0; i < POOL_SIZE; i++)
+                dal_pool_release(p->pool, conns[i]);
+}
+
+/* On the fake driver, or on a database. */
 static void *open_pool(const char *const *urls, size_t n_urls, long size)
 {
         dal_pool_options options = DAL_POOL_OPTIONS_INIT;
         dal_error err = DAL_ERROR_INIT;
         pool *p = bench_alloc(1, sizeof *p);
-        char url[DAL_FAKE_URL_SIZE];
+        char fake_url[DAL_FAKE_URL_SIZE];
         dal_dsn *dsn;
 
-        (void)urls;
-        (void)n_urls;
         (void)size;
         (void)pthread_mutex_init(&p->lock, NULL);
         (void)pthread_cond_init(&p->freed, NULL);
         for (; p->n_idle < POOL_SIZE; p->n_idle++)
                 p->idle[p->n_idle] = (int)p->n_idle;
         atomic_init(&p->free_bits, (1u << POOL_SIZE) - 1);
-        p->server = dal_fake_new();
-        if (!p->server)
-                bench_die("pools", "no memory");
-        dal_fake_url(p->server, url);
-        bench_check_status(dal_dsn_parse(url, &dsn, &err), &err);
+        if (n_urls == 0) {
+                p->server = dal_fake_new();
+                if (!p->server)
+                        bench_die("pools", "no memory");
+                dal_fake_url(p->server, fake_url);
+        }
+        bench_check_status(dal_dsn_parse(n_urls > 0 ? urls[0] : fake_url, &dsn, &err), &err);
         options.max_size = POOL_SIZE;
         options.min_idle = POOL_SIZE;
-        bench_check_status(dal_pool_new(dal_driver_fake(), dsn, &options, &p->pool, &err), &err);
+        bench_check_status(dal_pool_new(n_urls > 0 ? bench_driver_of(dsn) : dal_driver_fake(), dsn, &options,
+                                        &p->pool, &err),
+                           &err);
         dal_dsn_free(dsn);
+        connect_all(p);
         return p;
 }
 
