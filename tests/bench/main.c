@@ -158,9 +158,10 @@ static const struct {
         const char *name;
         bench_task task;
         const bench_side *by_dal;
-} tasks[] = {{"select", BENCH_SELECT, &bench_dal}, {"insert", BENCH_INSERT, &bench_dal},
-             {"queue", BENCH_QUEUE, &bench_dal},   {"bulk", BENCH_BULK, &bench_dal},
-             {"scan", BENCH_SCAN, &bench_dal},     {"lease", BENCH_LEASE, &bench_pool_dal}};
+        long n_before; /* as many operations are done before those that are timed */
+} tasks[] = {{"select", BENCH_SELECT, &bench_dal, 1000}, {"insert", BENCH_INSERT, &bench_dal, 0},
+             {"queue", BENCH_QUEUE, &bench_dal, 0},      {"bulk", BENCH_BULK, &bench_dal, 0},
+             {"scan", BENCH_SCAN, &bench_dal, 0},        {"lease", BENCH_LEASE, &bench_pool_dal, 0}};
 
 #define N_TASKS (sizeof tasks / sizeof tasks[0])
 
@@ -214,6 +215,8 @@ static void run_task(size_t i_task, char **argv)
         if (!side->work[task])
                 bench_die("task", "this side has no such work");
         session = side->open(urls, 1, size);
+        if (tasks[i_task].n_before > 0)
+                side->work[task](session, tasks[i_task].n_before, size);
         run_and_print(side->work[task], session, atol(argv[2]), size);
         side->close(session);
 }
