@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A statement that travels alone, and brings its first row along. */
+#include <string.h>
+
 #include "sqlite_impl.h"
 
 /* The first row is at hand when the statement was stepped; what is wrong with it is told when it is fetched. */
@@ -58,6 +60,103 @@ static inline dal_status run_known(dal__sqlite_conn *conn, dal__sqlite_stmt *stm
         return s;
 }
 
+/* ---- writes ---- */
+
+/* The first word of a text, behind white space and the comments that lead it. */
+static const char *first_word(const char *text)
+{
+        for (;;) {
+                text += strspn(text, " \t\r\n\f");
+                if (text[0] == '/' && text[1] == '*') {
+                        const char *end = strstr(text + 2, "*/");
+
+                        if (!end)
+                                return text;
+                        text = end + 2;
+                } else if (text[0] == '-' && text[1] == '-') {
+                        text += strcspn(text, "\n");
+                } else {
+                        return text;
+                }
+        }
+}
+
+dal__sqlite_dml dal__sqlite_dml_of(sqlite3_stmt *handle, const char *text)
+{
+        if (sqlite3_column_count(handle) > 0 || sqlite3_stmt_readonly(handle))
+                return DAL__SQLITE_DML_NONE;
+        text = first_word(text);
+        if (sqlite3_strnicmp(text, "INSERT", 6) == 0 || sqlite3_strnicmp(text, "REPLACE", 7) == 0)
+                return DAL__SQLITE_DML_INSERT;
+        if (sqlite3_strnicmp(text, "UPDATE", 6) == 0 || sqlite3_strnicmp(text, "DELETE", 6) == 0)
+                return DAL__SQLITE_DML_OTHER;
+        return DAL__SQLITE_DML_NONE;
+}
+
+static inline dal_status bind_dml(dal__sqlite_conn *conn, sqlite3_stmt *handle, const dal_params *params,
+                                  dal_error *err)
+{
+        for (size_t i = 0; i < params->n_values; i++) {
+                const dal_value *v = &params->values[i];
+                int rc;
+
+                if (v->type == DAL_TYPE_INT64)
+                        rc = sqlite3_bind_int64(handle, (int)i + 1, v->as.int64);
+                else if (v->type == DAL_TYPE_TEXT)
+                        rc = sqlite3_bind_text64(handle, (int)i + 1, v->as.span.ptr, v->as.span.size,
+                                                 SQLITE_STATIC, SQLITE_UTF8);
+                else
+                        return dal__sqlite_bind(conn, handle, params, false, err);
+                if (rc != SQLITE_OK)
+                        return dal__sqlite_fail(conn, rc, err);
+        }
+        return DAL_OK;
+}
+
+DAL_COLD static dal_status fail_dml(dal__sqlite_conn *conn, sqlite3_stmt *handle, int rc, dal_error *err)
+{
+        dal_status s = dal__sqlite_fail(conn, rc, err);
+
+        (void)sqlite3_reset(handle);
+        return s;
+}
+
+/*
+ * Each call into SQLite costs more than its few instructions, so only what can't be known is asked: a write that
+ * succeeds doesn't end its transaction, and the last count is its own. The number of an earlier INSERT's row is taken
+ * away before, as not every INSERT makes a row that has one.
+ */
+static inline dal_status run_dml(dal__sqlite_conn *conn, dal__sqlite_stmt *stmt, const dal_params *params,
+                                 dal_result *out, dal_error *err)
+{
+        bool inserts = stmt->dml == DAL__SQLITE_DML_INSERT;
+        sqlite3_stmt *handle = stmt->handle;
+        dal_status s = bind_dml(conn, handle, params, err);
+        int rc;
+
+        if (s)
+                return s;
+        if (inserts)
+                sqlite3_set_last_insert_rowid(conn->db, 0);
+        rc = sqlite3_step(handle);
+        if (rc == SQLITE_DONE)
+                rc = sqlite3_reset(handle);
+        if (rc != SQLITE_OK)
+                return fail_dml(conn, handle, rc, err);
+        out->n_rows = sqlite3_changes64(conn->db);
+        if (inserts)
+                out->insert_id = sqlite3_last_insert_rowid(conn->db);
+        return DAL_OK;
+}
+
+dal_status dal__sqlite_run_dml(dal__sqlite_conn *conn, dal__sqlite_stmt *stmt, const dal_params *params,
+                               dal_result *out, dal_error *err)
+{
+        return run_dml(conn, stmt, params, out, err);
+}
+
+/* ---- either ---- */
+
 dal_status dal__sqlite_run(void *state, const dal_request *request, dal_deadline deadline, dal_result *out,
                            dal_error *err)
 {
@@ -76,6 +175,8 @@ dal_status dal__sqlite_run(void *state, const dal_request *request, dal_deadline
                 return s;
         }
         dal__sqlite_arm(conn, deadline);
+        if (stmt->dml && !(conn->tx_gone | conn->read_only))
+                return run_dml(conn, stmt, &request->params, out, err);
         if (stmt->n_columns && stmt->is_read && stmt->handle && !conn->tx_gone)
                 s = run_known(conn, stmt, request, out, err);
         else if (stmt->handle && !conn->tx_gone)

@@ -45,12 +45,20 @@ typedef enum dal__sqlite_command {
         DAL__SQLITE_N_COMMANDS
 } dal__sqlite_command;
 
+/* What a statement without rows is by its first word; what it reports is known then without asking. */
+typedef enum dal__sqlite_dml {
+        DAL__SQLITE_DML_NONE, /* anything else */
+        DAL__SQLITE_DML_INSERT,
+        DAL__SQLITE_DML_OTHER /* UPDATE or DELETE */
+} dal__sqlite_dml;
+
 typedef struct dal__sqlite_stmt {
         sqlite3_stmt *handle;
         const dal_value *cells; /* where those of its last result stood: large enough for it */
         int n_reprepared;       /* SQLite's count when the kinds were worked out */
         uint32_t n_columns;     /* then; 0: the kinds are not known */
         bool is_read;           /* likewise */
+        uint8_t dml;            /* dal__sqlite_dml of `handle` */
         uint8_t kinds[DAL__SQLITE_KINDS_KEPT];
 } dal__sqlite_stmt;
 
@@ -176,6 +184,11 @@ void dal__sqlite_cursor_close(dal__sqlite_conn *conn);
 
 /* run.c */
 dal_driver_run_fn dal__sqlite_run;
+/* Says whether the text of a prepared statement is that of an INSERT, UPDATE or DELETE that gives no rows. */
+dal__sqlite_dml dal__sqlite_dml_of(sqlite3_stmt *handle, const char *text);
+/* Runs one, in a transaction that may write, and resets it. */
+dal_status dal__sqlite_run_dml(dal__sqlite_conn *conn, dal__sqlite_stmt *stmt, const dal_params *params,
+                               dal_result *out, dal_error *err);
 
 /* aside.c */
 dal_driver_swap_fn dal__sqlite_swap;

@@ -359,8 +359,13 @@ static dal_status execute_statement(dal__sqlite_conn *conn, const dal_request *r
                                 return s;
                         }
                         stmt->n_columns = 0;
+                        stmt->dml =
+                                (uint8_t)(stmt->handle ? dal__sqlite_dml_of(stmt->handle, request->stmt->text)
+                                                       : DAL__SQLITE_DML_NONE);
                 }
                 handle = stmt->handle;
+                if (stmt->dml && !conn->read_only)
+                        return dal__sqlite_run_dml(conn, stmt, &request->params, out, err);
         } else {
                 s = prepare(conn, request->text, request->text_size, 0, &handle, NULL, err);
                 if (s == DAL_OK && handle)

@@ -394,6 +394,62 @@ static void test_sqlite__what_the_disk_did_not_confirm_is_in_doubt(void **state)
         shut(&other);
 }
 
+/* Runs a statement as the library does: prepared, and a second time; then by the queue. */
+static void expect_write(struct raw *raw, const char *sql, int64_t n_rows, int64_t insert_id)
+{
+        void *own = calloc(1, sqlite()->stmt_size);
+        dal_driver_stmt stmt = {.name = "write", .text = sql, .text_size = strlen(sql), .state = own};
+        dal_request request = {.kind = DAL_REQUEST_STMT};
+
+        request.stmt = &stmt;
+        for (int i = 0; i < 3; i++) {
+                must(raw, run_kind(raw, DAL_REQUEST_SAVEPOINT));
+                memset(&raw->result, 0, sizeof raw->result);
+                if (i < 2)
+                        must(raw, sqlite()->run(raw->conn, &request, DAL_FOREVER, &raw->result, &raw->err));
+                else
+                        must(raw, run_until(raw, &request, DAL_FOREVER));
+                assert_false(raw->result.has_rows);
+                assert_int_equal(raw->result.n_rows, n_rows);
+                assert_int_equal(raw->result.insert_id, insert_id);
+                must(raw, run_kind(raw, DAL_REQUEST_ROLLBACK_TO));
+                must(raw, run_kind(raw, DAL_REQUEST_RELEASE));
+        }
+        sqlite()->stmt_close(raw->conn, &stmt);
+        free(own);
+}
+
+static void test_sqlite__prepared_writes_report_their_own_counts_and_ids(void **state)
+{
+        struct raw raw = open_file("writes.db");
+
+        (void)state;
+        must(&raw, run_script(&raw, "CREATE TABLE c (id INTEGER PRIMARY KEY, v INT UNIQUE);"
+                                    "CREATE TABLE w (id INT PRIMARY KEY) WITHOUT ROWID;"
+                                    "CREATE TABLE log (v INT);"
+                                    "CREATE TRIGGER t AFTER DELETE ON c BEGIN INSERT INTO log VALUES (old.v);"
+                                    " INSERT INTO log VALUES (old.v); END;"
+                                    "CREATE VIEW seen AS SELECT v FROM c;"
+                                    "CREATE TRIGGER s INSTEAD OF INSERT ON seen BEGIN"
+                                    " INSERT INTO log VALUES (1); END;"
+                                    "INSERT INTO c VALUES (1, 1), (2, 2), (3, 3)"));
+        must(&raw, begin(&raw, false));
+        expect_write(&raw, "/* name */ -- and more\n INSERT INTO c VALUES (7, 7), (8, 8)", 2, 8);
+        expect_write(&raw, "insert or ignore into c values (1, 1)", 0, 0);
+        expect_write(&raw, "INSERT INTO c VALUES (1, 1) ON CONFLICT DO UPDATE SET v = 4", 1, 0);
+        expect_write(&raw, "INSERT INTO w VALUES (9)", 1, 0);
+        expect_write(&raw, "INSERT INTO seen VALUES (5)", 0, 0);
+        expect_write(&raw, "REPLACE INTO c VALUES (2, 9)", 1, 2);
+        expect_write(&raw, "UPDATE c SET v = v + 10 WHERE id > 1", 2, 0);
+        expect_write(&raw, "UPDATE c SET v = v WHERE id = 99", 0, 0);
+        expect_write(&raw, "DELETE FROM c WHERE id = 3", 1, 0);
+        expect_write(&raw, "DELETE FROM c", 3, 0);
+        expect_write(&raw, "WITH n(i) AS (VALUES (5), (6)) INSERT INTO c SELECT i, i FROM n", 2, 6);
+        expect_write(&raw, "CREATE TABLE IF NOT EXISTS other (v INT)", 0, 0);
+        must(&raw, run_kind(&raw, DAL_REQUEST_ROLLBACK));
+        shut(&raw);
+}
+
 static void *open_new(void *arg)
 {
         struct adder *adder = arg;
@@ -440,6 +496,7 @@ int main(void)
                 cmocka_unit_test(test_sqlite__cancel_ends_a_statement_and_a_wait),
                 cmocka_unit_test(test_sqlite__writers_side_by_side_lose_nothing),
                 cmocka_unit_test(test_sqlite__what_the_disk_did_not_confirm_is_in_doubt),
+                cmocka_unit_test(test_sqlite__prepared_writes_report_their_own_counts_and_ids),
                 cmocka_unit_test(test_sqlite__a_new_file_can_be_opened_by_many_at_once),
         };
 
