@@ -313,6 +313,7 @@ DAL_COLD dal_status dal__conn_run_failed(dal_conn *conn, dal_deadline deadline, 
                 conn->stats.n_requests--;
                 conn->stats.n_round_trips -= !(conn->driver->caps & DAL_CAP_EMBEDDED);
         }
+        conn->request.fresh = false;
         (void)dal__conn_fail(conn, &conn->request, failure, failure);
         return take_rows(conn, send_again(conn, deadline, failure), deadline, rows_out);
 }
@@ -362,7 +363,7 @@ static DAL_HOT dal_status run_stmt(dal_conn *conn, const dal_stmt *stmt, dal_par
 
         if (s)
                 return run_beside(conn, stmt, params, deadline, rows_out, s, err);
-        return dal__conn_run_hot(conn, stmt, params, deadline, rows_out, failure);
+        return dal__conn_run_hot(conn, stmt, params, deadline, false, rows_out, failure);
 }
 
 /* The library itself refused the statement. */

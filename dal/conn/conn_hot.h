@@ -14,9 +14,13 @@
 dal_status dal__conn_run_failed(dal_conn *conn, dal_deadline deadline, dal_rows **rows_out,
                                 dal_error *failure);
 
-/* As dal__conn_run_fresh(); `failure` is not NULL. */
+/*
+ * As dal__conn_run_fresh(); `failure` is not NULL. `fresh` says that the deadline was set a moment ago and nobody has
+ * waited since.
+ */
 static DAL_HOT dal_status dal__conn_run_hot(dal_conn *conn, const dal_stmt *stmt, dal_params params,
-                                            dal_deadline deadline, dal_rows **rows_out, dal_error *failure)
+                                            dal_deadline deadline, bool fresh, dal_rows **rows_out,
+                                            dal_error *failure)
 {
         dal__cached_stmt *entry = conn->cache.newest;
         const dal_driver *driver = conn->driver;
@@ -27,6 +31,7 @@ static DAL_HOT dal_status dal__conn_run_hot(dal_conn *conn, const dal_stmt *stmt
             !dal__params_are_plain(entry->driver_stmt.n_params, params))
                 return dal__conn_run_fresh(conn, stmt, params, deadline, rows_out, failure);
         dal__conn_fill_request(conn, entry, params, request);
+        request->fresh = fresh;
         conn->stats.n_requests++;
         conn->stats.n_round_trips += !(driver->caps & DAL_CAP_EMBEDDED);
         conn->result = (dal_result){.has_rows = false};

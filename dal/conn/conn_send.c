@@ -337,7 +337,7 @@ DAL_COLD void dal__conn_fail_discard(dal_conn *conn)
         dal__conn_spoil(conn, &conn->scratch);
 }
 
-static void finish_own(dal_conn *conn)
+static inline void finish_own(dal_conn *conn)
 {
         bool forked = dal__conn_is_forked(conn);
 

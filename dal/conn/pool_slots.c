@@ -13,17 +13,6 @@
 /* Between two evictions of all connections */
 #define READ_ONLY_PAUSE_NS (1000 * DAL__NS_PER_MS)
 
-int64_t dal__pool_now(void)
-{
-#ifdef CLOCK_MONOTONIC_COARSE
-        struct timespec now = {0, 0};
-
-        if (clock_gettime(CLOCK_MONOTONIC_COARSE, &now) == 0)
-                return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-#endif
-        return dal_clock_now();
-}
-
 /* xorshift64*: jitter needs no better one. Source: S. Vigna, "An experimental exploration of Marsaglia's xorshift" */
 int64_t dal__pool_random(dal_pool *pool, int64_t below)
 {

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/types.h>
+#include <time.h>
 
 #include <dal/pool.h>
 
@@ -119,7 +120,16 @@ struct dal_pool {
 
 /* pool_slots.c; called with the lock held unless it says otherwise */
 /* Now, a few milliseconds late at most, at a fifth of the cost. Without the lock. */
-int64_t dal__pool_now(void);
+static inline int64_t dal__pool_now(void)
+{
+#ifdef CLOCK_MONOTONIC_COARSE
+        struct timespec now = {0, 0};
+
+        if (clock_gettime(CLOCK_MONOTONIC_COARSE, &now) == 0)
+                return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+#endif
+        return dal_clock_now();
+}
 void dal__pool_set_state(dal_pool *pool, dal__pool_slot *slot, dal__slot_state state);
 /* May a connection be opened now: is there a place, and is the server worth a try? */
 bool dal__pool_may_connect(const dal_pool *pool, int64_t now);

@@ -44,13 +44,14 @@ struct single {
 };
 
 /* Runs the statement on a lease. Its rows then hold that, unless it fails; without rows it is the caller's still. */
-static DAL_HOT dal_status run_leased(const struct single *call, dal__shard *shard, dal_conn *conn,
-                                     dal_error *err)
+static DAL_HOT dal_status run_leased(const dal_stmt *stmt, dal_params params, int64_t *n_rows_out,
+                                     dal_rows **rows_out, dal_deadline deadline, bool fresh,
+                                     dal__shard *shard, dal_conn *conn, dal_error *err)
 {
-        dal_status s = dal__conn_run_hot(conn, call->stmt, call->params, call->deadline, call->rows_out, err);
+        dal_status s = dal__conn_run_hot(conn, stmt, params, deadline, fresh, rows_out, err);
 
-        if (!call->rows_out)
-                return dal__conn_finish_exec(conn, s, call->deadline, call->n_rows_out, err);
+        if (!rows_out)
+                return dal__conn_finish_exec(conn, s, deadline, n_rows_out, err);
         if (s == DAL_OK) {
                 conn->rows.shard = shard->number;
                 conn->on_rows_close = release_lease;
@@ -80,7 +81,8 @@ DAL_COLD static dal_status attempt_once(const struct single *call, int64_t now, 
         s = dal__cluster_acquire(call->here, call->cluster, shard, false, now, call->deadline, &conn, err);
         if (s)
                 return s;
-        if (run_leased(call, shard, conn, err))
+        if (run_leased(call->stmt, call->params, call->n_rows_out, call->rows_out, call->deadline, false,
+                       shard, conn, err))
                 return end_failed(call, shard, conn, err);
         if (!call->rows_out)
                 dal_pool_release(shard->pool, conn);
@@ -116,46 +118,52 @@ static DAL_HOT dal_conn *take_parked(const char *here, dal__shard *shard, pthrea
 }
 
 /* All that is not the everyday way; `conn` has failed, or is NULL when none was taken. The call was begun. */
-DAL_COLD static dal_status go_on(struct single call, int64_t now, dal__shard *shard, dal_conn *conn,
+DAL_COLD static dal_status go_on(const struct single *call, int64_t now, dal__shard *shard, dal_conn *conn,
                                  dal_error *err)
 {
         dal_status s;
 
-        s = conn ? end_failed(&call, shard, conn, err) : attempt_once(&call, now, err);
-        return s ? attempt_again(&call, err) : DAL_OK;
+        s = conn ? end_failed(call, shard, conn, err) : attempt_once(call, now, err);
+        return s ? attempt_again(call, err) : DAL_OK;
 }
 
 /*
  * *err is never NULL here: it is also where the failures of the attempts are kept. The call's structure is made for
  * go_on() alone: until then the compiler keeps its parts in registers.
  */
-static DAL_HOT dal_status run_single(struct single call, dal_error *err)
+static DAL_HOT dal_status run_single(const char *here, dal_cluster *cluster, const dal_key *key,
+                                     const dal_stmt *stmt, dal_params params, int64_t *n_rows_out,
+                                     dal_rows **rows_out, dal_error *err)
 {
         pthread_t self = pthread_self();
         uint32_t bucket = dal__cluster_bucket(self);
         int64_t now = dal_clock_now();
-        dal_status s = dal__cluster_enter_bucket(call.cluster, bucket, err);
+        dal_deadline deadline = now + cluster->options.timeout_ms * NS_PER_MS;
+        dal_status s = dal__cluster_enter_bucket(cluster, bucket, err);
         dal__shard *shard;
         dal_conn *conn;
 
         if (s)
                 return s;
-        call.deadline = now + call.cluster->options.timeout_ms * NS_PER_MS;
-        shard = dal__cluster_peek_shard(call.cluster, call.key);
-        conn = take_parked(call.here, shard, self, now);
-        if (!conn || run_leased(&call, shard, conn, err))
-                s = go_on(call, now, shard, conn, err);
-        else if (!call.rows_out)
+        shard = dal__cluster_peek_shard(cluster, key);
+        conn = take_parked(here, shard, self, now);
+        if (!conn || run_leased(stmt, params, n_rows_out, rows_out, deadline, true, shard, conn, err)) {
+                struct single call = {here, cluster, key, stmt, params, n_rows_out, rows_out, deadline};
+
+                s = go_on(&call, now, shard, conn, err);
+        } else if (!rows_out) {
                 dal__pool_give_back(shard->pool, conn);
-        dal__cluster_leave_bucket(call.cluster, bucket);
+        }
+        dal__cluster_leave_bucket(cluster, bucket);
         return s;
 }
 
-DAL_COLD static dal_status run_silent(struct single call)
+DAL_COLD static dal_status run_silent(const struct single *call)
 {
         dal_error ignored;
 
-        return run_single(call, &ignored);
+        return run_single(call->here, call->cluster, call->key, call->stmt, call->params, call->n_rows_out,
+                          call->rows_out, &ignored);
 }
 
 static dal_status run_in_tx(dal_tx *tx, void *arg, dal_error *err)
@@ -165,9 +173,9 @@ static dal_status run_in_tx(dal_tx *tx, void *arg, dal_error *err)
         return dal_tx_exec(tx, call->stmt, call->params, call->n_rows_out, err);
 }
 
-DAL_COLD static dal_status run_resolved(struct single call, dal_error *err)
+DAL_COLD static dal_status run_resolved(struct single *call, dal_error *err)
 {
-        return dal_cluster_run_at(call.here, call.cluster, *call.key, NULL, run_in_tx, &call, err);
+        return dal_cluster_run_at(call->here, call->cluster, *call->key, NULL, run_in_tx, call, err);
 }
 
 dal_status dal__cluster_refuse_resolve(const dal_stmt *stmt, const char *call, dal_error *err)
@@ -184,20 +192,24 @@ dal_status dal__cluster_refuse_resolve(const dal_stmt *stmt, const char *call, d
 dal_status dal_cluster_exec_at(const char *here, dal_cluster *cluster, dal_key key, const dal_stmt *stmt,
                                dal_params params, int64_t *n_rows_out, dal_error *err)
 {
-        struct single call = {here, cluster, &key, stmt, params, n_rows_out, NULL, 0};
+        if (!err || (stmt && stmt->flags & DAL_STMT_RESOLVE)) {
+                struct single call = {here, cluster, &key, stmt, params, n_rows_out, NULL, 0};
 
-        if (stmt && stmt->flags & DAL_STMT_RESOLVE)
-                return run_resolved(call, err);
-        return err ? run_single(call, err) : run_silent(call);
+                return stmt && stmt->flags & DAL_STMT_RESOLVE ? run_resolved(&call, err) : run_silent(&call);
+        }
+        return run_single(here, cluster, &key, stmt, params, n_rows_out, NULL, err);
 }
 
 dal_status dal_cluster_query_at(const char *here, dal_cluster *cluster, dal_key key, const dal_stmt *stmt,
                                 dal_params params, dal_rows **out, dal_error *err)
 {
-        struct single call = {here, cluster, &key, stmt, params, NULL, out, 0};
-
         *out = NULL;
         if (stmt && stmt->flags & DAL_STMT_RESOLVE)
                 return dal__cluster_refuse_resolve(stmt, "dal_cluster_query()", err);
-        return err ? run_single(call, err) : run_silent(call);
+        if (!err) {
+                struct single call = {here, cluster, &key, stmt, params, NULL, out, 0};
+
+                return run_silent(&call);
+        }
+        return run_single(here, cluster, &key, stmt, params, NULL, out, err);
 }

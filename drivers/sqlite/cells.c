@@ -3,9 +3,6 @@
 
 #include "sqlite_impl.h"
 
-/* Blocks larger than this are given back after use instead of being kept for the next one. */
-#define KEEP_BYTES 65536u
-
 bool dal__sqlite_bytes_reserve(dal__sqlite_bytes *bytes, size_t size)
 {
         size_t capacity = bytes->capacity ? bytes->capacity : 256;
@@ -25,11 +22,8 @@ bool dal__sqlite_bytes_reserve(dal__sqlite_bytes *bytes, size_t size)
         return true;
 }
 
-void dal__sqlite_bytes_release(dal__sqlite_bytes *bytes)
+void dal__sqlite_bytes_free(dal__sqlite_bytes *bytes)
 {
-        bytes->size = 0;
-        if (bytes->capacity <= KEEP_BYTES)
-                return;
         dal_mem_free(bytes->data);
         bytes->data = NULL;
         bytes->capacity = 0;

@@ -67,6 +67,8 @@ typedef struct dal__sqlite_pending {
         uint64_t flush; /* number of the flush it belongs to */
 } dal__sqlite_pending;
 
+#define DAL__SQLITE_KEPT_BYTES 65536u
+
 /* A growing block of bytes, kept between uses unless it became large. */
 typedef struct dal__sqlite_bytes {
         char *data;
@@ -201,7 +203,14 @@ void dal__sqlite_forget_owner(dal__sqlite_conn *conn, const dal__sqlite_stmt *st
 /* cells.c */
 dal_driver_fetch_fn dal__sqlite_fetch;
 bool dal__sqlite_bytes_reserve(dal__sqlite_bytes *bytes, size_t size);
-void dal__sqlite_bytes_release(dal__sqlite_bytes *bytes);
+void dal__sqlite_bytes_free(dal__sqlite_bytes *bytes);
+/* Empties it; a large one is given back instead of being kept for the next use. */
+static inline void dal__sqlite_bytes_release(dal__sqlite_bytes *bytes)
+{
+        bytes->size = 0;
+        if (bytes->capacity > DAL__SQLITE_KEPT_BYTES)
+                dal__sqlite_bytes_free(bytes);
+}
 /* Makes room for some more kinds. */
 bool dal__sqlite_reserve_kinds(dal__sqlite_cursor *cur, size_t n);
 /* Makes the cells ready for the columns of a statement, which are known. */

@@ -503,7 +503,7 @@ static void errors__a_value_larger_than_the_server_receives(struct conf *c)
         add_account(c, 1);
 }
 
-static void errors__deadline_already_passed(struct conf *c)
+static void refuses_late(struct conf *c, int64_t n_accounts)
 {
         dal_conn_stats before = dal_conn_get_stats(c->conn), after;
 
@@ -513,7 +513,18 @@ static void errors__deadline_already_passed(struct conf *c)
         assert_true(c->err.not_sent);
         after = dal_conn_get_stats(c->conn);
         assert_int_equal(after.n_round_trips, before.n_round_trips);
-        assert_int_equal(conf_number(c, c->conn, &conf_count_accounts, DAL_NO_PARAMS), 0);
+        assert_int_equal(conf_number(c, c->conn, &conf_count_accounts, DAL_NO_PARAMS), n_accounts);
+}
+
+/* A statement that was the last one run takes a shorter way than one that is new. */
+static void errors__deadline_already_passed(struct conf *c)
+{
+        refuses_late(c, 0);
+        add_account(c, 2);
+        FAILS(dal_conn_exec(c->conn, &conf_add_account, DAL_PARAMS(dal_int64(1), dal_int64(1)),
+                            dal_clock_now() - 1, NULL, &c->err),
+              DEADLINE);
+        refuses_late(c, 1);
 }
 
 static void errors__err_may_be_null(struct conf *c)

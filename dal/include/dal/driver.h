@@ -110,6 +110,7 @@ typedef struct dal_request {
         bool send_early;           /* REQUEST_STMT: much is done between flush and result, so flush had better send it */
         bool unwatched;            /* REQUEST_STMT inside a transaction: nobody looks at what its success gives, so several
                                       in a row may be run as one command of the same effect */
+        bool fresh;                /* by `run` only: the deadline was set a moment ago, so it can't have passed yet */
         uint32_t savepoint;        /* REQUEST_SAVEPOINT, RELEASE, ROLLBACK_TO: 1, 2, ... */
         uint32_t statement_timeout_ms; /* REQUEST_BEGIN, LIMITS: 0 = leave as it is */
         uint32_t lock_timeout_ms;      /* likewise; rounded up to what the engine can say */
