@@ -97,7 +97,7 @@ static dal_status decode_other(dal__mysql_stmt *stmt, uint32_t i, dal_error *err
 }
 
 /* Numbers are in their cells already. */
-static dal_status decode_row(dal__mysql_conn *conn, dal__mysql_stmt *stmt, dal_error *err)
+static DAL_HOT dal_status decode_row(dal__mysql_conn *conn, dal__mysql_stmt *stmt, dal_error *err)
 {
         const dal__mysql_column *column = stmt->columns;
         dal_value *cell = stmt->cells;
@@ -240,7 +240,7 @@ void dal__mysql_rows_first(dal__mysql_conn *conn, dal_result *out)
 
 /* ---- either protocol ---- */
 
-static int next_row(dal__mysql_conn *conn)
+static inline int next_row(dal__mysql_conn *conn)
 {
         dal__mysql_stmt *stmt = conn->current;
 
