@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "mysql_impl.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -19,7 +20,9 @@
  * locks.
  */
 
-#define STOP_MS 10000 /* for the thread, when nobody waits for it any more */
+#define STOP_MS        10000 /* for the thread, when nobody waits for it any more */
+#define FULL_PAUSE_MS  20 /* before a server without a free connection is asked again; then twice as long */
+#define FULL_PAUSE_MAX 500
 
 int64_t dal__mysql_uptime_ms(MYSQL *mysql)
 {
@@ -134,11 +137,39 @@ static void release_job(struct stop_job *job)
         dal_mem_free(job);
 }
 
+/* As long as `pause_ms` and up to twice that, by the session: those of one moment don't come back in one moment. */
+static void pause_for(const struct stop_job *job, uint32_t pause_ms)
+{
+        dal_deadline until = dal_clock_after_ms(pause_ms + (uint32_t)(job->session_id * 7 % pause_ms));
+        struct timespec at = {(time_t)(until / 1000000000), (long)(until % 1000000000)};
+
+        while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL) == EINTR)
+                continue;
+}
+
+/*
+ * When many deadlines pass at once, the sessions that are to stop their statements can be more than the server takes. If
+ * they gave up, the abandoned statements would keep the connections that are wanted: the server would stay full of them.
+ */
+static dal_status stop_at_last(const struct stop_job *job)
+{
+        dal_deadline deadline = dal_clock_after_ms(STOP_MS);
+        uint32_t pause_ms = FULL_PAUSE_MS;
+        dal_error err;
+        dal_status s;
+
+        while ((s = dal__mysql_stop(job->target, job->session_id, job->since, deadline, &err)) != DAL_OK &&
+               err.error_class == DAL_CLASS_TOO_MANY_CONNECTIONS && !dal_clock_passed(deadline)) {
+                pause_for(job, pause_ms);
+                pause_ms = pause_ms < FULL_PAUSE_MAX ? 2 * pause_ms : FULL_PAUSE_MAX;
+        }
+        return s;
+}
+
 static void *run_job(void *arg)
 {
         struct stop_job *job = arg;
-        dal_status s =
-                dal__mysql_stop(job->target, job->session_id, job->since, dal_clock_after_ms(STOP_MS), NULL);
+        dal_status s = stop_at_last(job);
 
         pthread_mutex_lock(&job->lock);
         job->is_done = true;

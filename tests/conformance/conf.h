@@ -41,6 +41,7 @@ struct quirks {
         uint8_t names_no_table, names_no_column; /* when something does not exist */
         const char *end_session;    /* ends the session of the number ?; NULL = there are no sessions */
         const char *stop_statement; /* stops what the session of number ? runs; NULL: none, or none is ours */
+        bool stop_takes_connection; /* that is done in a session, which counts among the server's connections */
         const char *waits_for_lock; /* query: 1 while that session waits for another's lock; NULL likewise */
         const char *limit_idle;     /* makes the server end an idle transaction soon; NULL = it can't */
         const char *crowd_setup;    /* makes ? take one connection; NULL = a test can't */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The caller's deadline holds whatever the server does, and what was begun is stopped, not left running. */
 
+#include <unistd.h>
+
 #include "conf.h"
 #include "proxy.h"
 
@@ -112,6 +114,77 @@ static void deadlines__a_stop_that_can_not_be_done_is_no_lost_connection(struct 
         }
 }
 
+/* Not SLEEP(): that looks now and then whether its client is there. */
+static const dal_stmt count_long = DAL_STMT("count_long", "SELECT 'no such thing here'",
+                                            .mysql = "SELECT BENCHMARK(100000000, SHA2('a', 256))");
+
+/* Runs a command of the quirks table with a name in it; here two connections are room enough, not one. */
+static dal_status command(struct conf *c, const char *sql, const char *name)
+{
+        const char *mark = strchr(sql, '?'), *room = strstr(sql, " 1");
+        char text[200];
+
+        assert_true(!room || !room[2]);
+        (void)snprintf(text, sizeof text, "%.*s%s%s", (int)(mark - sql), sql, name, mark + 1);
+        if (room)
+                text[strlen(text) - 1] = '2';
+        return dal_conn_script(c->conn, text, SOON, &c->err);
+}
+
+static dal_status open_crowded(struct conf *c, const char *name, dal_conn **out)
+{
+        char named[1200], with_password[1200], url[1200];
+        bool by_user = strcmp(c->q->crowd_key, "user") == 0;
+        dal_dsn *dsn = NULL;
+        dal_status s;
+
+        conf_url_with(named, sizeof named, c->server_url, c->q->crowd_key, name);
+        conf_url_with(with_password, sizeof with_password, named, "password", "conf");
+        conf_url_with(url, sizeof url, with_password, "dbname", "");
+        OK(dal_dsn_parse(by_user ? url : named, &dsn, &c->err));
+        *out = NULL;
+        s = dal_conn_open(c->driver, dsn, NULL, SOON, out, &c->err);
+        dal_dsn_free(dsn);
+        return s;
+}
+
+/*
+ * What is stopped needs a connection for it on some servers, and there is none: the statement must not go on until its
+ * own end, for it has a place of those that are wanted.
+ */
+static void deadlines__a_full_server_gets_rid_of_what_was_given_up(struct conf *c)
+{
+        dal_conn *counter = NULL, *other = NULL;
+        char name[32];
+        dal_status s;
+
+        if (!c->q->stop_takes_connection)
+                return;
+        (void)snprintf(name, sizeof name, "conf_full_%ld", (long)getpid());
+        OK(command(c, c->q->crowd_setup, name));
+        OK(open_crowded(c, name, &counter));
+        OK(open_crowded(c, name, &other));
+        FAILS(dal_conn_exec(counter, &count_long, DAL_NO_PARAMS, dal_clock_after_ms(300), NULL, &c->err),
+              DEADLINE);
+        dal_conn_close(counter);
+        conf_sleep_ms(300); /* so long the server is full for whoever comes to stop it */
+        dal_conn_close(other);
+        other = NULL;
+        s = DAL_ERR_EXHAUSTED;
+        for (int i = 0; i < 80 && s; i++) {
+                conf_sleep_ms(100);
+                s = open_crowded(c, name, &counter);
+                s = s ? s : open_crowded(c, name, &other);
+                dal_conn_close(counter);
+                dal_conn_close(other);
+                other = NULL;
+        }
+        OK(s);
+        for (int i = 0; i < 100 && command(c, c->q->crowd_teardown, name);
+             i++) /* a session ends a moment later */
+                conf_sleep_ms(20);
+}
+
 static void deadlines__a_server_that_never_greets_is_given_up(struct conf *c)
 {
         struct conf_proxy *proxy;
@@ -173,6 +246,7 @@ const struct conf_case deadlines_conf[] = {
         CONF_CASE(deadlines__a_long_write_is_stopped_and_undone),
         CONF_CASE(deadlines__a_server_that_falls_silent_costs_the_connection),
         CONF_CASE(deadlines__a_stop_that_can_not_be_done_is_no_lost_connection),
+        CONF_CASE(deadlines__a_full_server_gets_rid_of_what_was_given_up),
         CONF_CASE(deadlines__a_server_that_never_greets_is_given_up),
         CONF_CASE(deadlines__one_deadline_holds_for_the_whole_run),
         {NULL, NULL},

@@ -238,6 +238,7 @@ static const struct quirks engines[] = {
                 .names_no_column = CONF_COLUMN,
                 .end_session = "KILL ?",
                 .stop_statement = "KILL QUERY ?",
+                .stop_takes_connection = true, /* Source: MySQL protocol: it has no message for it */
                 .waits_for_lock = WAITS_FOR_LOCK,
                 /* Source: manual, CREATE USER, resource options. Error 1226. */
                 .crowd_setup = "CREATE USER ? IDENTIFIED BY 'conf' WITH MAX_USER_CONNECTIONS 1",
@@ -286,6 +287,7 @@ static const struct quirks engines[] = {
                 .names_no_column = CONF_COLUMN,
                 .end_session = "KILL ?",
                 .stop_statement = "KILL QUERY ?",
+                .stop_takes_connection = true, /* Source: MySQL protocol: it has no message for it */
                 .waits_for_lock = WAITS_FOR_LOCK,
                 /* Source: documentation, CREATE USER, resource limits. Error 1226. */
                 .crowd_setup = "CREATE USER ? IDENTIFIED BY 'conf' WITH MAX_USER_CONNECTIONS 1",
