@@ -98,6 +98,29 @@ static dal_status exec_without_key(struct single *f, dal_error *err)
         return dal_cluster_exec(f->cluster, no_key(), &put_row, ROW(1), NULL, err);
 }
 
+static dal_status exec_no_statement(struct single *f, dal_error *err)
+{
+        return dal_cluster_exec(f->cluster, dal_key_int64(1), NULL, DAL_NO_PARAMS, NULL, err);
+}
+
+static dal_status query_no_statement(struct single *f, dal_error *err)
+{
+        dal_rows *rows = (dal_rows *)f;
+        dal_status s = dal_cluster_query(f->cluster, dal_key_int64(1), NULL, DAL_NO_PARAMS, &rows, err);
+
+        assert_null(rows);
+        return s;
+}
+
+static dal_status fan_out_no_statement(struct single *f, dal_error *err)
+{
+        dal_rows *rows = (dal_rows *)f;
+        dal_status s = dal_fanout_query(f->cluster, NULL, DAL_NO_PARAMS, &rows, err);
+
+        assert_null(rows);
+        return s;
+}
+
 static dal_status exec_with_few_params(struct single *f, dal_error *err)
 {
         return dal_cluster_exec(f->cluster, dal_key_int64(1), &put_row, DAL_PARAMS(dal_int64(1)), NULL, err);
@@ -258,6 +281,9 @@ static const struct bad_call outside[] = {
         BAD(run_with_unknown_isolation, ARGUMENT),
         BAD(run_on_no_shard, ARGUMENT),
         BAD(exec_without_key, MISSING_KEY),
+        BAD(exec_no_statement, ARGUMENT),
+        BAD(query_no_statement, ARGUMENT),
+        BAD(fan_out_no_statement, ARGUMENT),
         BAD(exec_with_few_params, ARGUMENT),
         BAD(exec_without_list, ARGUMENT),
         BAD(exec_with_no_bytes, ARGUMENT),
@@ -428,6 +454,8 @@ static dal_status refuse_inside(dal_tx *tx, void *arg, dal_error *err_out)
         assert_fails(dal_tx_batch(tx, NULL, &err), DAL_CLASS_ARGUMENT);
         assert_int_equal(dal_tx_batch(tx, &batch, &err), DAL_OK);
         dal_batch_close(batch);
+        assert_fails(dal_tx_exec(tx, NULL, DAL_NO_PARAMS, NULL, &err), DAL_CLASS_ARGUMENT);
+        assert_fails(dal_tx_queue(tx, NULL, DAL_NO_PARAMS, &err), DAL_CLASS_ARGUMENT);
         return dal_tx_exec(tx, &put_row, ROW(1), NULL, err_out);
 }
 
