@@ -34,11 +34,11 @@ static const dal_stmt steps[] = {
 static const dal_stmt fill_kv = DAL_STMT(
         "bench.fill_kv", "INSERT INTO bench_kv (id, v) SELECT n, 'value-' || " TEN_DIGITS NUMBERS,
         .mysql = "INSERT INTO bench_kv (id, v) SELECT n, CONCAT('value-', LPAD(n, 10, '0'))" NUMBERS);
-static const dal_stmt fill_scan =
-        DAL_STMT("bench.fill_scan",
-                 "INSERT INTO bench_scan (id, d, s) SELECT n, n * 0.5, 'scan__' || " TEN_DIGITS NUMBERS,
-                 .mysql = "INSERT INTO bench_scan (id, d, s) SELECT n, n * 0.5, CONCAT('scan__', LPAD(n, 10, "
-                          "'0'))" NUMBERS);
+static const dal_stmt fill_scan = DAL_STMT(
+        "bench.fill_scan",
+        "INSERT INTO bench_scan (id, d, s) SELECT n, n * 0.5 + 0.25, 'scan__' || " TEN_DIGITS NUMBERS,
+        .mysql = "INSERT INTO bench_scan (id, d, s) SELECT n, n * 0.5 + 0.25, CONCAT('scan__', LPAD(n, 10, "
+                 "'0'))" NUMBERS);
 /* Else PostgreSQL does so in the background, in the middle of the measuring. */
 static const dal_stmt settle =
         DAL_STMT("bench.settle", "SELECT 1", .postgres = "VACUUM (ANALYZE) bench_kv, bench_scan");
