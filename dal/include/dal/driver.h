@@ -108,8 +108,7 @@ typedef struct dal_request {
         bool read_only, tx_mode;   /* REQUEST_BEGIN; REQUEST_MODE */
         bool independent;          /* REQUEST_STMT, TEXT outside a transaction: what comes of those before it is no matter */
         bool send_early;           /* REQUEST_STMT: much is done between flush and result, so flush had better send it */
-        bool unwatched;            /* REQUEST_STMT inside a transaction: nobody looks at what its success gives, so several
-                                      in a row may be run as one command of the same effect */
+        bool unwatched;            /* REQUEST_STMT in a transaction: its success is not looked at: several may be one command */
         bool fresh;                /* by `run` only: the deadline was set a moment ago, so it can't have passed yet */
         uint32_t savepoint;        /* REQUEST_SAVEPOINT, RELEASE, ROLLBACK_TO: 1, 2, ... */
         uint32_t statement_timeout_ms; /* REQUEST_BEGIN, LIMITS: 0 = leave as it is */
