@@ -293,8 +293,8 @@ static void bulk__a_lost_answer_to_commit_is_found_out(struct conf *c)
 
 /* --- Others, in the middle of a transaction's load ------------------------------------------------------- */
 
-#define N_ROWS  2000
-#define HELD_ID 1500 /* with many rows of the load stored before it */
+#define N_ROWS  600
+#define HELD_ID 450 /* with many rows of the load stored before it */
 
 static const dal_stmt clash = DAL_STMT(
         "clash", "INSERT INTO conf_account (id, balance) VALUES (?, ?)"); /* not conf_add_account: no queue */
