@@ -269,28 +269,6 @@ static void bulk__a_lost_commit_leaves_the_chunk_in_doubt_and_unstored(struct co
         assert_in_doubt(c, lose_request, 1);
 }
 
-/* With the table it is found out: what was done is not done again, and what was not is. */
-static void bulk__a_lost_answer_to_commit_is_found_out(struct conf *c)
-{
-        for (int done = 0; done < 2 && c->q->has_port; done++) {
-                struct strike strike = {.hit = done ? lose_answer : lose_request};
-                dal_bulk_progress progress;
-                dal_cluster *cluster;
-
-                conf_outcomes_make(c);
-                cluster = open_struck(c, &strike, true);
-                OK(load(c, cluster, &strike, 0, 3 * CHUNK, 20000, &progress));
-                assert_int_equal(strike.n_chunks, 3);
-                assert_int_equal(strike.n_retries, !done);
-                assert_int_equal(progress.n_stored, 3 * CHUNK);
-                assert_int_equal(progress.n_safe, 3 * CHUNK);
-                assert_int_equal(count(c), 3 * CHUNK);
-                close_struck(c, cluster, &strike);
-                conf_outcomes_drop(c);
-                OK(dal_conn_script(c->conn, "DELETE FROM conf_account", SOON, &c->err));
-        }
-}
-
 /* --- Others, in the middle of a transaction's load ------------------------------------------------------- */
 
 #define N_ROWS  600
@@ -514,7 +492,6 @@ const struct conf_case bulk_trouble_conf[] = {
         CONF_CASE(bulk__a_connection_that_ends_in_mid_chunk_is_replaced),
         CONF_CASE(bulk__a_lost_answer_to_commit_leaves_the_chunk_in_doubt_and_whole),
         CONF_CASE(bulk__a_lost_commit_leaves_the_chunk_in_doubt_and_unstored),
-        CONF_CASE(bulk__a_lost_answer_to_commit_is_found_out),
         CONF_CASE(bulk__a_statement_canceled_in_mid_chunk_leaves_nothing),
         CONF_CASE(bulk__a_session_ended_in_mid_chunk_loads_again),
         CONF_CASE(bulk__a_deadlock_in_mid_chunk_is_run_again),
