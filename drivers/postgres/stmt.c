@@ -285,6 +285,10 @@ bool dal__postgres_is_read(const dal_request *request)
  * Says whether a segment ends behind item `i`, which does not end its flush. Outside a transaction one Sync is
  * one transaction for the server: a write there must have a Sync of its own, or the failure of a later
  * statement would undo what was reported as done. Only reads share one.
+ *
+ * Behind a pooler no more than one Sync is on its way: PgBouncer before 1.23 takes the server's session for idle behind
+ * the first of several answers, so when a client leaves between two of them, the rest go to whoever is next.
+ * Source: PgBouncer, pull request 1025 and its ends in 1034; seen with 1.18
  */
 static bool ends_segment(const dal__postgres_conn *conn, uint32_t i)
 {
@@ -296,7 +300,8 @@ static bool ends_segment(const dal__postgres_conn *conn, uint32_t i)
         next = conn->items[i + 1].request;
         if (next->kind == DAL_REQUEST_SCRIPT || next->kind == DAL_REQUEST_BEGIN)
                 return true;
-        if (conn->in_tx || (request->independent && next->independent))
+        if (conn->in_tx ||
+            (request->independent && next->independent && conn->statements != DAL_STATEMENTS_UNNAMED))
                 return false;
         return !(dal__postgres_is_read(request) && dal__postgres_is_read(next));
 }

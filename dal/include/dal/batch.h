@@ -30,7 +30,8 @@
  * contention, and when the connection is lost, reads are asked again, while each write that had been sent and not
  * answered is DAL_ERR_IN_DOUBT. They are sent in order, but what is run again may run behind others: what must happen
  * in order, or together, belongs into a transaction. Queries may share the server's own transaction: a function that
- * changes rows must not be called by SELECT here without DAL_STMT_WRITES, or a later query's failure undoes it.
+ * changes rows must not be called by SELECT here without DAL_STMT_WRITES, or a later query's failure undoes it. With
+ * statements=unnamed, behind a pooler, each write waits for the answer of the one before.
  *
  * Refused in a batch: DAL_STMT_STREAM, whose rows would hold up all that follows; DAL_STMT_RESOLVE in
  * dal_cluster_batch(), for it makes a transaction of each statement; and what begins or ends a transaction.
