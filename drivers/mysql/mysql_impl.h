@@ -43,6 +43,11 @@ typedef struct dal__mysql_shortcut dal__mysql_shortcut;
 bool dal__mysql_library_start(void);
 /** A new handle of the client library; NULL when memory is out. */
 MYSQL *dal__mysql_handle_new(void);
+/**
+ * Runs a function in a thread of its own, with all signals blocked. Nobody waits for it but the end of the process, for
+ * two seconds. False when there is no memory or thread.
+ */
+bool dal__mysql_thread_start(void (*run)(void *arg), void *arg);
 /** What the thread keeps for this driver; NULL if it never set anything. */
 void *dal__mysql_thread_get(void);
 /** Keeps a pointer for the thread; not NULL, or the client library's thread data is never freed. */

@@ -166,7 +166,7 @@ static dal_status stop_at_last(const struct stop_job *job)
         return s;
 }
 
-static void *run_job(void *arg)
+static void run_job(void *arg)
 {
         struct stop_job *job = arg;
         dal_status s = stop_at_last(job);
@@ -177,25 +177,6 @@ static void *run_job(void *arg)
         pthread_cond_signal(&job->done);
         pthread_mutex_unlock(&job->lock);
         release_job(job);
-        return NULL;
-}
-
-static bool start_thread(struct stop_job *job)
-{
-        pthread_t thread;
-        sigset_t all, before;
-        bool started;
-
-        job->n_holders = 2;
-        sigfillset(&all);
-        (void)pthread_sigmask(SIG_BLOCK, &all, &before);
-        started = pthread_create(&thread, NULL, run_job, job) == 0;
-        (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-        if (started)
-                (void)pthread_detach(thread);
-        else
-                job->n_holders = 1;
-        return started;
 }
 
 bool dal__mysql_stop_by(const dal__mysql_target *target, uint64_t session_id, int64_t since,
@@ -207,7 +188,8 @@ bool dal__mysql_stop_by(const dal__mysql_target *target, uint64_t session_id, in
 
         if (!job)
                 return false;
-        if (start_thread(job)) {
+        job->n_holders = 2;
+        if (dal__mysql_thread_start(run_job, job)) {
                 pthread_mutex_lock(&job->lock);
                 while (!job->is_done && pthread_cond_timedwait(&job->done, &job->lock, &ts) == 0)
                         continue;
@@ -215,6 +197,7 @@ bool dal__mysql_stop_by(const dal__mysql_target *target, uint64_t session_id, in
                 stopped = job->is_stopped;
                 pthread_mutex_unlock(&job->lock);
         } else {
+                job->n_holders = 1;
                 stopped = false;
         }
         release_job(job);
