@@ -269,6 +269,37 @@ static void bulk__a_lost_commit_leaves_the_chunk_in_doubt_and_unstored(struct co
         assert_in_doubt(c, lose_request, 1);
 }
 
+/* With the table it is found out: what was done is not done again, and what was not is. */
+static void assert_found_out(struct conf *c, void (*hit)(struct strike *strike), int64_t n_retries)
+{
+        struct strike strike = {.hit = hit};
+        dal_bulk_progress progress;
+        dal_cluster *cluster;
+
+        if (!c->q->has_port)
+                return;
+        conf_outcomes_make(c);
+        cluster = open_struck(c, &strike, true);
+        OK(load(c, cluster, &strike, 0, 3 * CHUNK, 20000, &progress));
+        assert_int_equal(strike.n_chunks, 3);
+        assert_int_equal(strike.n_retries, n_retries);
+        assert_int_equal(progress.n_stored, 3 * CHUNK);
+        assert_int_equal(progress.n_safe, 3 * CHUNK);
+        assert_int_equal(count(c), 3 * CHUNK);
+        close_struck(c, cluster, &strike);
+        conf_outcomes_drop(c);
+}
+
+static void bulk__a_lost_answer_to_commit_is_found_out(struct conf *c)
+{
+        assert_found_out(c, lose_answer, 0);
+}
+
+static void bulk__a_lost_commit_is_found_out_and_run_again(struct conf *c)
+{
+        assert_found_out(c, lose_request, 1);
+}
+
 /* --- Others, in the middle of a transaction's load ------------------------------------------------------- */
 
 #define N_ROWS  600
@@ -492,6 +523,8 @@ const struct conf_case bulk_trouble_conf[] = {
         CONF_CASE(bulk__a_connection_that_ends_in_mid_chunk_is_replaced),
         CONF_CASE(bulk__a_lost_answer_to_commit_leaves_the_chunk_in_doubt_and_whole),
         CONF_CASE(bulk__a_lost_commit_leaves_the_chunk_in_doubt_and_unstored),
+        CONF_CASE(bulk__a_lost_answer_to_commit_is_found_out),
+        CONF_CASE(bulk__a_lost_commit_is_found_out_and_run_again),
         CONF_CASE(bulk__a_statement_canceled_in_mid_chunk_leaves_nothing),
         CONF_CASE(bulk__a_session_ended_in_mid_chunk_loads_again),
         CONF_CASE(bulk__a_deadlock_in_mid_chunk_is_run_again),
