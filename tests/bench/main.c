@@ -203,13 +203,17 @@ static void run_and_print(bench_work *work, void *session, long n, long size)
 static void run_task(size_t i_task, char **argv)
 {
         bool by_dal = strcmp(argv[0], "dal") == 0;
-        const bench_side *side = by_dal ? tasks[i_task].by_dal : bench_raw_sides[find_engine(argv[1])];
+        bench_engine engine = find_engine(argv[1]);
+        const bench_side *side;
         bench_task task = tasks[i_task].task;
         long size = argv[4] ? atol(argv[4]) : 1;
         const char *const urls[] = {argv[3]};
         pthread_t thread;
         void *session;
 
+        if (!by_dal && engine == BENCH_N_ENGINES)
+                bench_die("no such engine; known are pg, mysql, mariadb and sqlite", argv[1]);
+        side = by_dal ? tasks[i_task].by_dal : bench_raw_sides[engine];
         if (strcmp(argv[0], "threaded") == 0 && pthread_create(&thread, NULL, idle, NULL) != 0)
                 bench_die("task", "no thread");
         if (!side->work[task])
