@@ -736,7 +736,7 @@ static void batch__connection_lost_in_the_middle_is_told_to_each(struct conf *c)
 }
 
 /* Behind the one that took too long each is answered, by the server or by the library; and all of it ends in time. */
-/* A write, then perhaps something else, then ten seconds of sleep and many reads, in a fraction of a second. */
+/* A write, then perhaps something else, then ten seconds of sleep and many reads, within a second and a half. */
 static void run_out_of_time(struct conf *c, const dal_stmt *before)
 {
         dal_cluster_options options = DAL_CLUSTER_OPTIONS_INIT;
@@ -747,7 +747,7 @@ static void run_out_of_time(struct conf *c, const dal_stmt *before)
         bool found = true, slept = false;
         size_t n_results = 0;
 
-        options.timeout_ms = 700;
+        options.timeout_ms = 1500;
         cluster = conf_cluster(c, &options);
         OK(dal_cluster_batch(cluster, key(), &batch, &c->err));
         OK(add_account(batch, 1, &c->err));
@@ -784,7 +784,7 @@ static void batch__deadline_in_the_middle_ends_all_of_it(struct conf *c)
  * it by then, and stops that.
  */
 static const dal_stmt nap =
-        DAL_STMT("nap", "SELECT 1", .postgres = "SELECT pg_sleep(0.72)", .mysql = "SELECT SLEEP(0.72)");
+        DAL_STMT("nap", "SELECT 1", .postgres = "SELECT pg_sleep(1.52)", .mysql = "SELECT SLEEP(1.52)");
 
 static void batch__stop_that_strikes_the_next_is_the_deadline_too(struct conf *c)
 {
