@@ -366,6 +366,11 @@ uint64_t conf_session_of(struct conf *c, dal_cluster *cluster)
         return session;
 }
 
+bool conf_saw_bytes(const dal_error *err)
+{
+        return err->vendor_code == 3854;
+}
+
 int64_t conf_number(struct conf *c, dal_conn *conn, const dal_stmt *stmt, dal_params params)
 {
         dal_rows *rows = NULL;

@@ -50,13 +50,14 @@ struct quirks {
         const char *packet_limit; /* asks for the bytes that a request may have; NULL = as good as no limit */
         bool commit_may_conflict; /* SERIALIZABLE is checked when a transaction commits */
         bool counts_round_trips;  /* there is a server to travel to */
-        const char *sends_reads_ahead; /* the client library with which prepared reads do not wait for each other */
-        bool folds_inserts;       /* queued INSERTs of one statement travel as one, but for the last */
-        bool has_login;           /* user and password are checked */
-        bool has_port;            /* is reached by TCP */
-        bool script_is_one;       /* dal_conn_script() takes one statement only */
-        bool ddl_ends_tx;         /* DDL commits the open transaction */
-        bool defers_constraints;  /* has DEFERRABLE INITIALLY DEFERRED */
+        const char *
+                sends_reads_ahead; /* the client library with which prepared reads do not wait for each other */
+        bool folds_inserts;        /* queued INSERTs of one statement travel as one, but for the last */
+        bool has_login;            /* user and password are checked */
+        bool has_port;             /* is reached by TCP */
+        bool script_is_one;        /* dal_conn_script() takes one statement only */
+        bool ddl_ends_tx;          /* DDL commits the open transaction */
+        bool defers_constraints;   /* has DEFERRABLE INITIALLY DEFERRED */
         uint32_t decimal_whole, decimal_scale; /* digits before and behind the point in column conf_value.n */
         uint32_t expression_types;    /* bit per dal_type: `SELECT ?` gives the parameter back as that type */
         bool untyped_parameter_fails; /* a parameter must stand where the statement gives it a type */
@@ -147,6 +148,11 @@ uint64_t conf_round_trips(struct conf *c, dal_cluster *cluster);
 uint64_t conf_session_of(struct conf *c, dal_cluster *cluster);
 /* Appends a key to a URL. */
 void conf_url_with(char *out, size_t size, const char *url, const char *key, const char *value);
+/*
+ * Says whether a look at what others run failed as that isn't text: another program's bytes, for a moment.
+ * Source: MySQL, error 3854, from INNODB_TRX, whose column trx_query is of another character set; seen
+ */
+bool conf_saw_bytes(const dal_error *err);
 /* Runs a query that gives one integer. */
 int64_t conf_number(struct conf *c, dal_conn *conn, const dal_stmt *stmt, dal_params params);
 /* Makes the table dal_outcome as the library's own script does, and drops it; outcome_conf.c. */
@@ -184,10 +190,10 @@ extern const dal_stmt conf_numbers;        /* n: rows 0 to n - 1, n at most 1000
 extern const dal_stmt conf_stream;         /* the same, streamed */
 extern const dal_stmt conf_sleep;          /* takes ten seconds */
 
-extern const struct conf_case values_conf[], statements_conf[], stale_conf[], rows_conf[], cursors_conf[], errors_conf[],
-        transactions_conf[], transactions_end_conf[], cluster_conf[], queue_conf[], batch_conf[], session_conf[],
-        deadlines_conf[], contention_conf[], connect_conf[], property_conf[], paths_conf[], limits_conf[],
-        modes_conf[], literals_conf[], outcome_conf[], outcome_number_conf[], bulk_conf[],
-        bulk_cluster_conf[], bulk_trouble_conf[], fanout_conf[], ahead_conf[], fold_conf[];
+extern const struct conf_case values_conf[], statements_conf[], stale_conf[], rows_conf[], cursors_conf[],
+        errors_conf[], transactions_conf[], transactions_end_conf[], cluster_conf[], queue_conf[],
+        batch_conf[], session_conf[], deadlines_conf[], contention_conf[], connect_conf[], property_conf[],
+        paths_conf[], limits_conf[], modes_conf[], literals_conf[], outcome_conf[], outcome_number_conf[],
+        bulk_conf[], bulk_cluster_conf[], bulk_trouble_conf[], fanout_conf[], ahead_conf[], fold_conf[];
 
 #endif

@@ -22,16 +22,19 @@
                 "CREATE TABLE conf_digit (d BIGINT NOT NULL PRIMARY KEY)",                                   \
                 "INSERT INTO conf_digit (d) VALUES (0), (1), (2), (3), (4), (5), (6), (7), (8), (9)"
 
+/* The MySQL family makes one for each foreign key; without it each row that is deleted costs a look at all items. */
+#define ITEM_PARENT_INDEX "CREATE INDEX conf_item_parent ON conf_item (parent)"
+
 #ifdef CONF_SQLITE
 static const char *const sqlite_ddl[] = {
-        ACCOUNT_AND_ITEM,
+        ACCOUNT_AND_ITEM, ITEM_PARENT_INDEX,
         "CREATE TABLE conf_value (id INTEGER PRIMARY KEY, b BOOLEAN, i BIGINT, u BIGINT, d DOUBLE, "
         "n DECIMAL_TEXT, t TEXT, y BLOB, ts TIMESTAMP, da DATE, uu UUID)",
         NULL};
 #endif
 #ifdef CONF_POSTGRES
 static const char *const postgres_ddl[] = {
-        ACCOUNT_AND_ITEM,
+        ACCOUNT_AND_ITEM, ITEM_PARENT_INDEX,
         "CREATE TABLE conf_value (id BIGINT PRIMARY KEY, b BOOLEAN, i BIGINT, u NUMERIC(20), "
         "d DOUBLE PRECISION, n NUMERIC, t TEXT, y BYTEA, ts TIMESTAMPTZ, da DATE, uu UUID)",
         NULL};
